@@ -1,0 +1,1 @@
+//! Incremental reading of server-sent events, however the bytes are cut.

@@ -1,0 +1,536 @@
+//! The two control links, frontend ↔ supervisor and worker ↔ supervisor: their messages, and the specs they carry.
+//!
+//! Payload never travels here: the supervisor knows a request by its [`Admission`] alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use dialect::{Dialect, Endpoint, Usage};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use crate::secret::{KeyDigest, Pepper, Secret};
+
+/// What a frontend says to the supervisor.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum FromFrontend {
+    /// The first message of the link.
+    Hello(FrontendHello),
+    /// The frontend accepts clients at this address.
+    Listening(SocketAddr),
+    /// A request with these facts wants an attempt. Answered by `Granted` or `Rejected`.
+    Admit(Box<Admission>),
+    /// The attempt failed with nothing sent to the client: may it be tried again? Answered like `Admit`.
+    AttemptFailed {
+        /// The request.
+        request: RequestId,
+        /// The grant that was used.
+        grant: GrantId,
+        /// What happened.
+        failure: Failure,
+    },
+    /// The client has been answered, or left after the answer had begun. The last word on a request that was
+    /// granted; also sent after `Rejected`, with what the client was told.
+    Closed {
+        /// The request.
+        request: RequestId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The client left before the answer began. The last word on the request.
+    Withdraw {
+        /// The request.
+        request: RequestId,
+    },
+    /// A lent block of slots is given back: the frontend does not lend out ahead of time.
+    Returned {
+        /// The grant of the block.
+        grant: GrantId,
+    },
+    /// No exchange is open any more, after `Drain`.
+    Drained,
+}
+
+/// How a frontend presents itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FrontendHello {
+    /// The boot secret.
+    pub secret: Secret,
+    /// Which frontend.
+    pub frontend: FrontendId,
+    /// Its process.
+    pub pid: u32,
+    /// Requests it holds already: a new supervisor takes them over under their own ids and waiting times.
+    pub waiting: Vec<Admission>,
+}
+
+/// What the supervisor may know of a request.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Admission {
+    /// The request, minted by the frontend.
+    pub request: RequestId,
+    /// What client and operator call it.
+    pub label: Label,
+    /// The operation.
+    pub endpoint: Endpoint,
+    /// The model, as the client named it.
+    pub model: ModelName,
+    /// Whose key it came with.
+    pub key: KeyId,
+    /// Whether a stream is wanted.
+    pub stream: bool,
+    /// Length of the body in bytes.
+    pub body_bytes: u64,
+    /// The most tokens the client wants.
+    pub max_output_tokens: Option<u64>,
+    /// Equal for the turns of one conversation.
+    pub affinity: u64,
+    /// How long it may wait in the queue, by the client's own word, in milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// How long it had waited before this message, in milliseconds: not 0 only after a re-attachment.
+    pub waited_ms: u64,
+    /// The standing grant under which it has begun already, if any.
+    pub under: Option<GrantId>,
+}
+
+/// How an exchange ended, as the client saw it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The status sent.
+    pub status: u16,
+    /// What went wrong, if anything did.
+    pub failure: Option<Failure>,
+    /// From arrival to the first byte of the answer, in microseconds.
+    pub first_byte_us: Option<u64>,
+    /// From arrival to the end, in microseconds.
+    pub total_us: u64,
+    /// Bytes of body sent to the client.
+    pub bytes_sent: u64,
+}
+
+/// What the supervisor says to a frontend.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToFrontend {
+    /// The whole truth for a frontend, replacing the last one. The first message of the link.
+    Spec(Box<FrontendSpec>),
+    /// The link is refused, for this reason; then it closes.
+    Refused(String),
+    /// Which models there are, and whether the instance is ready. The first one opens the doors.
+    Directory(Box<Directory>),
+    /// Go to this worker.
+    Granted(Box<Grant>),
+    /// Slots lent ahead of time: requests for this model may start without asking, as many at once as lent.
+    Lent(Box<StandingGrant>),
+    /// Answer the client with this.
+    Rejected {
+        /// The request.
+        request: RequestId,
+        /// What to tell.
+        failure: Failure,
+    },
+    /// An operator ended this request: stop it wherever it is, and tell the client.
+    Cancel {
+        /// The request.
+        request: RequestId,
+    },
+    /// Accept nothing new, finish what is there within this time, then say `Drained`.
+    Drain {
+        /// The time, in milliseconds.
+        within_ms: u64,
+    },
+}
+
+/// The lease of one slot for one attempt.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its id.
+    pub grant: GrantId,
+    /// The request it is for.
+    pub request: RequestId,
+    /// Where to go.
+    pub worker: WorkerId,
+    /// The backend's name for the model, where it differs from the client's.
+    pub model: Option<ModelName>,
+    /// Within which time the frontend must come to the worker, in milliseconds.
+    pub ttl_ms: u64,
+    /// Counts the request's attempts from 1.
+    pub attempt: u32,
+}
+
+/// A block of slots lent to a frontend ahead of requests.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StandingGrant {
+    /// Its id; every attempt under it names it.
+    pub grant: GrantId,
+    /// Where to go.
+    pub worker: WorkerId,
+    /// For which model, as clients name it.
+    pub model: ModelName,
+    /// How many attempts at once.
+    pub slots: u32,
+    /// How long the loan lasts, in milliseconds.
+    pub ttl_ms: u64,
+}
+
+/// Everything a frontend is told about its configuration.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct FrontendSpec {
+    /// Where and how to listen.
+    pub listen: Listen,
+    /// The directory of the workers' sockets.
+    pub run_dir: PathBuf,
+    /// Who may ask.
+    pub access: Access,
+    /// Limits on clients.
+    pub limits: ClientLimits,
+    /// The backends' names, by id: for the `x-proxylm-backend` header.
+    pub backends: Vec<(BackendId, String)>,
+}
+
+/// How a frontend comes by its listening socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Listen {
+    /// Bind this address; with `shared`, beside the other frontends (`SO_REUSEPORT`).
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Whether other processes of this instance listen there too.
+        shared: bool,
+    },
+}
+
+/// Who may ask: client keys as keyed digests, never as text.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Access {
+    /// The key of the digests, new with every start.
+    pub pepper: Pepper,
+    /// The client keys. Empty: whoever reaches the port may ask.
+    pub keys: Vec<ClientKey>,
+    /// The admin key, if one is configured.
+    pub admin: Option<KeyDigest>,
+}
+
+/// One client key.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ClientKey {
+    /// Its id.
+    pub id: KeyId,
+    /// The client's name, for logs and history.
+    pub name: String,
+    /// The digest of the key's text.
+    pub digest: KeyDigest,
+}
+
+/// Limits on what clients may do to a frontend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClientLimits {
+    /// The longest body, in bytes.
+    pub max_body_bytes: u64,
+    /// All request bodies held at once, in bytes.
+    pub max_held_bytes: u64,
+    /// Connections at once.
+    pub max_connections: u32,
+    /// For a request's head, in milliseconds.
+    pub header_read_ms: u64,
+    /// For a request's body, in milliseconds.
+    pub body_read_ms: u64,
+    /// For a client that neither reads nor writes, in milliseconds.
+    pub idle_ms: u64,
+}
+
+/// Which models there are, and whether the instance can serve.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Directory {
+    /// Models of healthy backends, in the order clients see them.
+    pub models: Vec<ModelEntry>,
+    /// Whether at least one backend is usable and nothing is draining.
+    pub ready: bool,
+    /// Why not, in one sentence.
+    pub reason: String,
+    /// Backends that are up, and all of them: `/health`.
+    pub backends_up: u32,
+    /// All backends.
+    pub backends: u32,
+}
+
+/// One model as `/v1/models` lists it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ModelEntry {
+    /// Its name.
+    pub id: ModelName,
+    /// When a backend first offered it, or when the backend says it was made; seconds since 1970.
+    pub created: i64,
+    /// Who owns it, by the backend's word, else `proxylm`.
+    pub owned_by: String,
+    /// Names of the healthy backends that offer it.
+    pub served_by: Vec<String>,
+}
+
+/// What a worker says to the supervisor.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message of the link.
+    Hello(WorkerHello),
+    /// Its data socket is open.
+    Ready,
+    /// The frontend came with this grant.
+    Started {
+        /// The grant.
+        grant: GrantId,
+    },
+    /// The answer has begun: the model is loaded and answers.
+    Begun {
+        /// The grant.
+        grant: GrantId,
+        /// From the call to the first piece of the answer, in microseconds.
+        first_byte_us: u64,
+    },
+    /// The attempt is over and the slot is free. Also the answer to `Revoke`. Implies `Started`.
+    Finished(Box<Finished>),
+    /// How far a long answer has come, at most four times a second.
+    Progress {
+        /// The grant.
+        grant: GrantId,
+        /// Events or chunks seen so far.
+        events: u64,
+    },
+    /// The result of a probe.
+    Probed(Box<ProbeReport>),
+    /// No attempt is open any more, after `Drain`.
+    Drained,
+}
+
+/// How a worker presents itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WorkerHello {
+    /// The boot secret.
+    pub secret: Secret,
+    /// Which worker.
+    pub worker: WorkerId,
+    /// Its process.
+    pub pid: u32,
+    /// Attempts it is running already: a new supervisor rebuilds the slots from them.
+    pub running: Vec<(GrantId, RequestId)>,
+}
+
+/// The end of an attempt.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// The grant.
+    pub grant: GrantId,
+    /// How it ended.
+    pub ending: Ending,
+    /// Tokens used, as far as the backend said.
+    pub usage: Usage,
+    /// The backend's status, if it answered.
+    pub upstream_status: Option<u16>,
+    /// From the call to the first piece of the answer, in microseconds.
+    pub first_byte_us: Option<u64>,
+    /// From the frontend's arrival to the end, in microseconds.
+    pub total_us: u64,
+    /// Bytes of body that came from the backend.
+    pub bytes_received: u64,
+}
+
+/// How an attempt ended.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Ending {
+    /// A complete answer.
+    Complete,
+    /// The backend refused the request, and said so in an answer that was passed on.
+    Declined,
+    /// It failed.
+    Failed(Failure),
+    /// The frontend left.
+    Cancelled,
+    /// Revoked before the frontend came.
+    NeverStarted,
+}
+
+/// What a probe found: one look at what a backend offers, which neither generates nor loads anything.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ProbeReport {
+    /// The models offered, or why they could not be read.
+    pub models: Result<Vec<OfferedModel>, ProbeFailure>,
+    /// The models in memory, where the backend tells; `None` where it does not or the question failed.
+    pub loaded: Option<Vec<ModelName>>,
+    /// How long the probe took, in microseconds.
+    pub took_us: u64,
+}
+
+/// A model as a backend lists it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OfferedModel {
+    /// Its name.
+    pub id: ModelName,
+    /// When it was made, seconds since 1970, if the backend says.
+    pub created: Option<i64>,
+    /// Who owns it, if the backend says.
+    pub owned_by: Option<String>,
+}
+
+/// Why a probe failed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProbeFailure {
+    /// What kind.
+    pub kind: ProbeFailureKind,
+    /// For the operator: what, where.
+    pub detail: String,
+}
+
+/// The kinds of failed probes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ProbeFailureKind {
+    /// No connection.
+    Unreachable,
+    /// No answer in time: the backend may merely be busy.
+    Timeout,
+    /// An error status.
+    Status(u16),
+    /// An answer that is no list of models: most likely a wrong URL.
+    Shape,
+}
+
+/// What the supervisor says to a worker.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// The whole truth for a worker, replacing the last one. The first message of the link.
+    Spec(Box<WorkerSpec>),
+    /// The link is refused, for this reason; then it closes.
+    Refused(String),
+    /// Never start this grant, or stop it; answer `Finished` either way.
+    Revoke {
+        /// The grant.
+        grant: GrantId,
+    },
+    /// Probe now; answer `Probed`.
+    Probe,
+    /// Finish what is there within this time, then say `Drained`.
+    Drain {
+        /// The time, in milliseconds.
+        within_ms: u64,
+    },
+}
+
+/// Everything a worker is told about its backend.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WorkerSpec {
+    /// The backend's name, for logs.
+    pub name: String,
+    /// What software it is.
+    pub kind: BackendKind,
+    /// Its address, without `/v1` and without a slash at the end. Empty for the fake.
+    pub base_url: String,
+    /// The key to present, and how.
+    pub credential: Option<Credential>,
+    /// The directory of the workers' sockets.
+    pub run_dir: PathBuf,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// How to look after it between requests.
+    pub probe: ProbeSpec,
+    /// Whether to ask for usage in streams when the client did not, and take it out again.
+    pub ask_for_usage: bool,
+    /// How the fake behaves; only for [`BackendKind::Fake`].
+    pub fake: Option<FakeSpec>,
+}
+
+/// The kinds of backends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// Anything that speaks OpenAI's API.
+    OpenAi,
+    /// Anthropic's API.
+    Anthropic,
+    /// Ollama.
+    Ollama,
+    /// LM Studio.
+    LmStudio,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// vLLM.
+    Vllm,
+    /// Nobody: the worker makes up the answers itself, for demonstrations and tests.
+    Fake,
+}
+
+impl BackendKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Ollama,
+        Self::LmStudio,
+        Self::LlamaCpp,
+        Self::Vllm,
+        Self::Fake,
+    ];
+
+    /// The word for it in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Ollama => "ollama",
+            Self::LmStudio => "lmstudio",
+            Self::LlamaCpp => "llamacpp",
+            Self::Vllm => "vllm",
+            Self::Fake => "fake",
+        }
+    }
+
+    /// Whether it answers `endpoint` without translation.
+    pub fn speaks(self, endpoint: Endpoint) -> bool {
+        match self {
+            Self::Fake => true,
+            Self::Anthropic => endpoint.dialect() == Dialect::Anthropic,
+            _ => endpoint.dialect() == Dialect::OpenAi,
+        }
+    }
+}
+
+/// A provider key and the way to present it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Credential {
+    /// `Authorization: Bearer …`
+    Bearer(Secret),
+    /// `x-api-key: …`
+    ApiKey(Secret),
+}
+
+/// How long to wait for what, in milliseconds; 0 is for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// For the connection.
+    pub connect_ms: u64,
+    /// For the first event of a stream, or the head of a whole answer.
+    pub first_event_ms: u64,
+    /// Between two pieces of the answer.
+    pub idle_ms: u64,
+    /// For a whole answer that is not streamed.
+    pub total_ms: u64,
+}
+
+/// How a worker looks after its backend between requests.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProbeSpec {
+    /// Between two probes, in milliseconds; 0: only when asked.
+    pub interval_ms: u64,
+    /// For one probe, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// How the fake behaves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FakeSpec {
+    /// The models it offers.
+    pub models: Vec<ModelName>,
+    /// How long it takes to load one, in milliseconds. It holds one at a time.
+    pub load_ms: u64,
+    /// Between two words, in milliseconds.
+    pub word_ms: u64,
+    /// How many words it says.
+    pub words: u32,
+}

@@ -1,0 +1,69 @@
+//! Time as the supervisor knows it. The only reader of clocks in this crate.
+
+use std::ops::Add;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A moment: microseconds since the supervisor started. A test can write one down, and a journal replay it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The moment `milliseconds` after the start.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(milliseconds * 1000)
+    }
+
+    /// Microseconds from `earlier` until now; 0 if `earlier` is later.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The moment `milliseconds` later.
+    #[must_use]
+    pub fn plus_millis(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds.saturating_mul(1000)))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// The clock of one supervisor.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    started_unix_us: i64,
+}
+
+impl Clock {
+    /// Starts the clock.
+    #[expect(clippy::disallowed_methods, reason = "this is the place where clocks are read")]
+    pub fn start() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            start: Instant::now(),
+            started_unix_us: i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Now. Never goes back.
+    #[expect(clippy::disallowed_methods, reason = "this is the place where clocks are read")]
+    pub fn now(&self) -> Time {
+        Time::default() + Instant::now().duration_since(self.start)
+    }
+
+    /// The start, in microseconds since 1970.
+    pub fn started_unix_us(&self) -> i64 {
+        self.started_unix_us
+    }
+
+    /// The instant of `time`, for the runtime's timers.
+    pub fn instant(&self, time: Time) -> Instant {
+        self.start + Duration::from_micros(time.0)
+    }
+}
