@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize};
 
 pub mod edit;
 pub mod error;
+mod fault;
+mod members;
 pub mod sse;
 pub mod summary;
+mod usage;
 pub mod watch;
 
 /// An LLM API as it is spoken on the wire.

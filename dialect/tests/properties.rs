@@ -1,0 +1,241 @@
+//! What holds for every body and every stream, however the bytes are cut.
+
+mod transcripts;
+
+use dialect::watch::{BackendError, StreamWatch, usage_in_body};
+use dialect::{Endpoint, Usage, edit, summary};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// All that a watch tells about a stream, and what it released.
+#[derive(PartialEq, Debug)]
+struct Seen {
+    out: Vec<u8>,
+    usage: Usage,
+    has_begun: bool,
+    is_complete: bool,
+    is_between_events: bool,
+    error: Option<BackendError>,
+}
+
+fn watch_in_parts(endpoint: Endpoint, hide_usage: bool, parts: &[&[u8]]) -> Seen {
+    let mut watch = StreamWatch::new(endpoint, hide_usage);
+    let mut out = Vec::new();
+    for part in parts {
+        watch.feed(part, &mut out);
+        assert!(watch.held_capacity() <= 128 * 1024, "what is held back has a bound");
+    }
+    watch.finish(&mut out);
+    Seen {
+        out,
+        usage: watch.usage(),
+        has_begun: watch.has_begun(),
+        is_complete: watch.is_complete(),
+        is_between_events: watch.is_between_events(),
+        error: watch.error().cloned(),
+    }
+}
+
+/// `bytes` in parts: cut at `cuts`, in any order.
+fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+    let mut places: Vec<_> =
+        cuts.iter().map(|cut| cut.index(bytes.len() + 1)).chain([0, bytes.len()]).collect();
+    places.sort_unstable();
+    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
+}
+
+fn cuts() -> impl Strategy<Value = Vec<Index>> {
+    prop::collection::vec(any::<Index>(), 0..12)
+}
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    select(Endpoint::ALL.to_vec())
+}
+
+/// Lines as they occur in streams of either dialect, good and bad, with every kind of line end.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let line = select(vec![
+        "",
+        "",
+        ": comment",
+        "data",
+        "data:",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"usage\":null}",
+        "data:{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
+        "data: {\"choices\":[",
+        "data: [DONE]",
+        "data: {\"error\":{\"message\":\"m\",\"code\":429}}",
+        "event: message_start",
+        "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}",
+        "event: message_delta",
+        "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":4}}",
+        "event: message_stop",
+        "data: {\"type\":\"message_stop\"}",
+        "event: ping",
+        "event: error",
+        "error: x",
+        "\u{feff}data: {}",
+        "\u{feff}",
+        "\u{e9}",
+    ])
+    .prop_map(str::to_owned);
+    // Around the limit of what is held back, and over it: with a last word that counts only in an event within it.
+    let last = select(vec!["\"", "\",\"usage\":{\"prompt_tokens\":5}", "\",\"error\":\"e\""]);
+    let long = (65_400_usize..65_700, any::<bool>(), last).prop_map(|(length, is_data, last)| {
+        let field = if is_data { "data: {\"x\":\"" } else { ":" };
+        format!("{field}{}{last}}}", "x".repeat(length - field.len() - last.len()))
+    });
+    let line = prop_oneof![20 => line, 1 => long];
+    let end = select(vec!["\n", "\n\n", "\r\n\r\n", "\r\r", "\r\n", "\r", ""]);
+    prop::collection::vec((line, end), 0..20)
+        .prop_map(|lines| lines.into_iter().flat_map(|(line, end)| (line + end).into_bytes()).collect())
+}
+
+proptest! {
+    #[test]
+    fn any_cut_of_a_stream_gives_the_same(
+        stream in stream(),
+        cuts in cuts(),
+        endpoint in endpoint(),
+        hide_usage in any::<bool>(),
+    ) {
+        let whole = watch_in_parts(endpoint, hide_usage, &[&stream]);
+        let parts = watch_in_parts(endpoint, hide_usage, &cut(&stream, &cuts));
+        prop_assert!(whole == parts, "cut: {cuts:?}");
+        if stream.len() < 4_000 {
+            let bytes: Vec<_> = stream.chunks(1).collect();
+            prop_assert_eq!(&whole, &watch_in_parts(endpoint, hide_usage, &bytes));
+        }
+    }
+
+    #[test]
+    fn any_cut_of_a_real_stream_gives_the_same(cuts in cuts(), hide_usage in any::<bool>()) {
+        for (endpoint, stream) in [
+            (Endpoint::ChatCompletions, transcripts::OPENAI_CHAT),
+            (Endpoint::ChatCompletions, transcripts::OPENAI_USAGE_CHUNK),
+            (Endpoint::Completions, transcripts::OPENAI_COMPLETIONS),
+            (Endpoint::ChatCompletions, transcripts::OPENAI_ERROR),
+            (Endpoint::Messages, transcripts::ANTHROPIC_MESSAGES),
+            (Endpoint::Messages, transcripts::ANTHROPIC_ERROR),
+        ] {
+            for stream in [stream.to_owned(), stream.replace('\n', "\r\n"), stream.replace('\n', "\r")] {
+                let whole = watch_in_parts(endpoint, hide_usage, &[stream.as_bytes()]);
+                let parts = watch_in_parts(endpoint, hide_usage, &cut(stream.as_bytes(), &cuts));
+                prop_assert_eq!(whole, parts);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_of_content_passes_unchanged(
+        contents in prop::collection::vec(".{0,200}", 1..20),
+        end in select(vec!["\n", "\r\n", "\r"]),
+        cuts in cuts(),
+    ) {
+        let mut stream = String::new();
+        for content in contents {
+            let chunk = serde_json::json!({"choices": [{"delta": {"content": content}}], "usage": null});
+            stream += &["data: ", &chunk.to_string(), end, end].concat();
+        }
+        let seen = watch_in_parts(Endpoint::ChatCompletions, true, &cut(stream.as_bytes(), &cuts));
+        prop_assert_eq!(seen.out, stream.as_bytes());
+        prop_assert!(seen.has_begun && !seen.is_complete && seen.error.is_none());
+    }
+
+    #[test]
+    fn bytes_that_mean_nothing_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..2_000),
+        name in ".*",
+        endpoint in endpoint(),
+        cuts in cuts(),
+    ) {
+        take_everything(endpoint, &bytes, &name, &cuts);
+    }
+
+    #[test]
+    fn broken_bodies_and_streams_never_panic(
+        change in prop::collection::vec((any::<Index>(), any::<u8>()), 1..6),
+        length in any::<Index>(),
+        endpoint in endpoint(),
+        cuts in cuts(),
+    ) {
+        const BODY: &str = r#"{"model":"a\u00e9\ud83d\ude00","stream":true,"max_tokens":1e3,"messages":[{"role":"user","content":[1,-2.5]}],"usage":{"prompt_tokens":1}}"#;
+        for text in [BODY, transcripts::OPENAI_CHAT, transcripts::ANTHROPIC_MESSAGES, transcripts::OPENAI_ERROR] {
+            let mut bytes = text.as_bytes().to_vec();
+            for (place, byte) in &change {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            bytes.truncate(length.index(bytes.len()) + 1);
+            take_everything(endpoint, &bytes, "m", &cuts);
+        }
+    }
+}
+
+fn take_everything(endpoint: Endpoint, bytes: &[u8], name: &str, cuts: &[Index]) {
+    let read = summary::read(endpoint, bytes);
+    let renamed = edit::with_model(bytes, name);
+    let asking = edit::asking_for_usage(bytes);
+    if let Ok(read) = read {
+        assert_eq!(*edit::with_model(bytes, &read.model), *bytes, "it names this model already");
+        assert!(name.is_empty() || summary::read(endpoint, &renamed).is_ok());
+        assert!(asking.is_none_or(|body| summary::read(endpoint, &body) == Ok(read)));
+    }
+    let _ = usage_in_body(endpoint, bytes);
+    let _ = watch_in_parts(endpoint, true, &cut(bytes, cuts));
+}
+
+/// A member of an object as clients write them, whatever it means.
+fn member() -> impl Strategy<Value = String> {
+    let value = select(vec![
+        "18446744073709551615",
+        "1.0000000000000000001e+5",
+        "{ \"model\":\"inner\" }",
+        "[ 1,[\"model\"] ]",
+        "\"\\u0041\\n\\\"model\\\":\\\"x\\\"\"",
+        "null",
+        "\"model\"",
+    ]);
+    ("[a-z_]{1,8}[0-9]", value, select(vec!["", " ", "\n\t"]))
+        .prop_map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+}
+
+proptest! {
+    #[test]
+    fn another_model_leaves_all_other_bytes(
+        before in prop::collection::vec(member(), 0..4),
+        after in prop::collection::vec(member(), 0..4),
+        front in select(vec!["", "\u{feff}", " \r\n", "\u{feff}\t"]),
+        old in "[a-z]{1,9}",
+        new in ".{1,20}",
+    ) {
+        let before: String = before.into_iter().map(|member| member + ",").collect();
+        let after: String = after.into_iter().map(|member| ",".to_owned() + &member).collect();
+        let body = |model: &str| format!("{front}{{{before}\"model\": {model}{after}}} ");
+        let (old_body, new_body) = (body(&format!("\"{old}\"")), body(&serde_json::json!(new).to_string()));
+        let renamed = edit::with_model(old_body.as_bytes(), &new);
+        prop_assert_eq!(std::str::from_utf8(&renamed), Ok(new_body.as_str()));
+        let read = summary::read(Endpoint::ChatCompletions, &renamed);
+        prop_assert_eq!(read.map(|read| read.model), Ok(new));
+
+        let asking = edit::asking_for_usage(old_body.as_bytes());
+        let expected = old_body.replacen('{', "{\"stream_options\":{\"include_usage\":true},", 1);
+        prop_assert_eq!(asking, Some(expected.into_bytes()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_line_of_two_megabytes_passes_however_it_is_cut(
+        length in 2_000_000_usize..2_100_000,
+        cuts in prop::collection::vec(any::<Index>(), 0..200),
+        end in select(vec!["\n", "\r\n", "\r"]),
+    ) {
+        let stream = format!("data: {{\"x\":\"{}\"}}{end}{end}data: [DONE]{end}{end}", "x".repeat(length));
+        let seen = watch_in_parts(Endpoint::ChatCompletions, true, &cut(stream.as_bytes(), &cuts));
+        prop_assert!(seen.out == stream.as_bytes(), "the bytes are unchanged");
+        prop_assert!(seen.has_begun && seen.is_complete && seen.is_between_events);
+    }
+}
