@@ -458,15 +458,8 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::OpenAi,
-        Self::Anthropic,
-        Self::Ollama,
-        Self::LmStudio,
-        Self::LlamaCpp,
-        Self::Vllm,
-        Self::Fake,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::OpenAi, Self::Anthropic, Self::Ollama, Self::LmStudio, Self::LlamaCpp, Self::Vllm, Self::Fake];
 
     /// The word for it in the configuration.
     pub fn as_str(self) -> &'static str {

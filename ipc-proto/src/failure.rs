@@ -98,12 +98,30 @@ impl FailureKind {
     pub fn origin(self) -> Origin {
         use FailureKind as K;
         match self {
-            K::BadRequest | K::BodyTooLarge | K::SlowClient | K::Unauthorized | K::Forbidden => Origin::Client,
-            K::UnknownModel | K::QuotaExceeded | K::ClientGone => Origin::Client,
-            K::Cancelled | K::QueueFull | K::QueueTimeout | K::Draining | K::NoBackend => Origin::Proxy,
-            K::GrantLapsed | K::WorkerLost | K::Untranslatable | K::Internal => Origin::Proxy,
-            K::Unreachable | K::Timeout(_) | K::Overloaded | K::ServerError => Origin::Upstream,
-            K::Declined | K::Malformed | K::Broken => Origin::Upstream,
+            K::BadRequest
+            | K::BodyTooLarge
+            | K::SlowClient
+            | K::Unauthorized
+            | K::Forbidden
+            | K::UnknownModel
+            | K::QuotaExceeded
+            | K::ClientGone => Origin::Client,
+            K::Cancelled
+            | K::QueueFull
+            | K::QueueTimeout
+            | K::Draining
+            | K::NoBackend
+            | K::GrantLapsed
+            | K::WorkerLost
+            | K::Untranslatable
+            | K::Internal => Origin::Proxy,
+            K::Unreachable
+            | K::Timeout(_)
+            | K::Overloaded
+            | K::ServerError
+            | K::Declined
+            | K::Malformed
+            | K::Broken => Origin::Upstream,
         }
     }
 
@@ -120,7 +138,9 @@ impl FailureKind {
             K::QuotaExceeded | K::QueueFull | K::Overloaded => 429,
             K::ClientGone | K::Cancelled => 499,
             K::QueueTimeout | K::Draining | K::NoBackend => 503,
-            K::GrantLapsed | K::WorkerLost | K::Unreachable | K::ServerError | K::Malformed | K::Broken => 502,
+            K::GrantLapsed | K::WorkerLost | K::Unreachable | K::ServerError | K::Malformed | K::Broken => {
+                502
+            }
             K::Timeout(_) => 504,
             K::Internal => 500,
         }
@@ -130,8 +150,13 @@ impl FailureKind {
     pub fn retry(self) -> Retry {
         use FailureKind as K;
         match self {
-            K::GrantLapsed | K::WorkerLost | K::Unreachable | K::Timeout(_) | K::Overloaded => Retry::Elsewhere,
-            K::ServerError | K::Malformed => Retry::Elsewhere,
+            K::GrantLapsed
+            | K::WorkerLost
+            | K::Unreachable
+            | K::Timeout(_)
+            | K::Overloaded
+            | K::ServerError
+            | K::Malformed => Retry::Elsewhere,
             K::QuotaExceeded | K::QueueFull | K::QueueTimeout | K::Draining | K::NoBackend => Retry::Later,
             _ => Retry::Never,
         }

@@ -146,7 +146,10 @@ mod tests {
 
     #[test]
     fn labels_take_only_short_safe_text() {
-        assert_eq!(Label::from_client("req_01.a:b-c").map(|label| label.to_string()).as_deref(), Some("req_01.a:b-c"));
+        assert_eq!(
+            Label::from_client("req_01.a:b-c").map(|label| label.to_string()).as_deref(),
+            Some("req_01.a:b-c")
+        );
         for bad in ["", "a b", "a\nb", "é", &"x".repeat(65)] {
             assert_eq!(Label::from_client(bad), None, "{bad:?}");
         }

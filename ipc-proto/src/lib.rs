@@ -48,6 +48,8 @@ pub enum Role {
 
 impl Role {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Frontend, Self::Worker, Self::Operator, Self::Data].into_iter().find(|role| *role as u8 == byte)
+        [Self::Frontend, Self::Worker, Self::Operator, Self::Data]
+            .into_iter()
+            .find(|role| *role as u8 == byte)
     }
 }

@@ -40,8 +40,12 @@ impl Pepper {
 
     /// The digest of `key` under this pepper (HMAC-SHA-256). Keys are long and random, so nothing slower is
     /// needed; and since the pepper is secret and short-lived, looking a digest up in a table tells nothing.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
     pub fn digest(&self, key: &str) -> KeyDigest {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac =
+            <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(key.as_bytes());
         KeyDigest(mac.finalize().into_bytes().into())
     }

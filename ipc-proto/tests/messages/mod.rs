@@ -1,0 +1,226 @@
+//! Messages of every kind, made up: what they say does not matter, only that it arrives.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use dialect::{Endpoint, Usage};
+use ipc_proto::control::{
+    Admission, Directory, Ending, Finished, FromFrontend, FromWorker, Grant, ModelEntry, OfferedModel,
+    Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, ToFrontend,
+};
+use ipc_proto::failure::{Failure, FailureKind, Wait};
+use ipc_proto::ids::{BackendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use ipc_proto::secret::Secret;
+use ipc_proto::stream::{Answer, Ask, End, Head, Header, MAX_PIECE, Open};
+use proptest::prelude::*;
+use proptest::sample::select;
+
+fn endpoint() -> impl Strategy<Value = Endpoint> {
+    select(Endpoint::ALL.to_vec())
+}
+
+fn model() -> impl Strategy<Value = ModelName> {
+    ".{0,40}".prop_map(|name| ModelName::new(&name))
+}
+
+fn request() -> impl Strategy<Value = RequestId> {
+    any::<u128>().prop_map(RequestId)
+}
+
+pub(crate) fn grant() -> impl Strategy<Value = GrantId> {
+    any::<u64>().prop_map(GrantId)
+}
+
+fn label() -> impl Strategy<Value = Label> {
+    "[A-Za-z0-9._:-]{1,64}".prop_map(|text| Label::from_client(&text).expect("short and safe text"))
+}
+
+fn worker() -> impl Strategy<Value = WorkerId> {
+    any::<(u32, u32)>().prop_map(|(backend, generation)| WorkerId { backend: BackendId(backend), generation })
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    any::<[Option<u64>; 4]>().prop_map(|[input_tokens, output_tokens, cached_tokens, reasoning_tokens]| {
+        Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens }
+    })
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let kind = select(vec![
+        FailureKind::BadRequest,
+        FailureKind::QueueFull,
+        FailureKind::WorkerLost,
+        FailureKind::Timeout(Wait::Connect),
+        FailureKind::Timeout(Wait::Total),
+        FailureKind::Internal,
+    ]);
+    (kind, any::<Option<u16>>(), any::<Option<u64>>(), ".{0,80}").prop_map(
+        |(kind, upstream_status, retry_after_ms, detail)| Failure {
+            kind,
+            upstream_status,
+            retry_after_ms,
+            detail,
+        },
+    )
+}
+
+fn headers() -> impl Strategy<Value = Vec<Header>> {
+    let header = ("[a-z-]{1,20}", prop::collection::vec(any::<u8>(), 0..60));
+    let header = header.prop_map(|(name, value)| Header { name: name.into(), value: Bytes::from(value) });
+    prop::collection::vec(header, 0..8)
+}
+
+pub(crate) fn open() -> impl Strategy<Value = Open> {
+    let names = (grant(), request(), label(), prop::option::of(model()));
+    (names, endpoint(), any::<bool>(), any::<Option<String>>(), headers(), any::<u64>()).prop_map(
+        |((grant, request, label, model), endpoint, stream, query, headers, body_bytes)| Open {
+            grant,
+            request,
+            label,
+            endpoint,
+            stream,
+            model,
+            query,
+            headers,
+            body_bytes,
+        },
+    )
+}
+
+/// Payload, now and then of more than one frame.
+fn payload() -> impl Strategy<Value = Bytes> {
+    let short = prop::collection::vec(any::<u8>(), 1..300).prop_map(Bytes::from);
+    let long =
+        (MAX_PIECE - 1..3 * MAX_PIECE, any::<u8>()).prop_map(|(length, byte)| vec![byte; length].into());
+    prop_oneof![8 => short, 1 => long]
+}
+
+pub(crate) fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        ".{0,64}".prop_map(|secret| Ask::Hello(Secret::new(secret))),
+        open().prop_map(|open| Ask::Open(Box::new(open))),
+        payload().prop_map(Ask::Body),
+        Just(Ask::BodyEnd),
+    ]
+}
+
+pub(crate) fn answer() -> impl Strategy<Value = Answer> {
+    let head = (any::<u16>(), headers(), any::<Option<u64>>(), any::<bool>())
+        .prop_map(|(status, headers, body_bytes, events)| Head { status, headers, body_bytes, events });
+    prop_oneof![
+        head.prop_map(|head| Answer::Head(Box::new(head))),
+        payload().prop_map(Answer::Chunk),
+        usage().prop_map(|usage| Answer::End(End { usage })),
+        failure().prop_map(|failure| Answer::Fail(Box::new(failure))),
+    ]
+}
+
+fn admission() -> impl Strategy<Value = Admission> {
+    let names = (request(), label(), endpoint(), model(), any::<u32>().prop_map(KeyId));
+    let sizes = (any::<bool>(), any::<u64>(), any::<Option<u64>>(), any::<u64>());
+    (names, sizes, any::<Option<u64>>(), any::<u64>(), prop::option::of(grant())).prop_map(
+        |(
+            (request, label, endpoint, model, key),
+            (stream, body_bytes, max_output_tokens, affinity),
+            deadline_ms,
+            waited_ms,
+            under,
+        )| Admission {
+            request,
+            label,
+            endpoint,
+            model,
+            key,
+            stream,
+            body_bytes,
+            max_output_tokens,
+            affinity,
+            deadline_ms,
+            waited_ms,
+            under,
+        },
+    )
+}
+
+pub(crate) fn from_frontend() -> impl Strategy<Value = FromFrontend> {
+    let outcome = (any::<u16>(), prop::option::of(failure()), any::<Option<u64>>(), any::<[u64; 2]>())
+        .prop_map(|(status, failure, first_byte_us, [total_us, bytes_sent])| Outcome {
+            status,
+            failure,
+            first_byte_us,
+            total_us,
+            bytes_sent,
+        });
+    prop_oneof![
+        any::<(IpAddr, u16)>().prop_map(|address| FromFrontend::Listening(address.into())),
+        admission().prop_map(|admission| FromFrontend::Admit(Box::new(admission))),
+        (request(), grant(), failure()).prop_map(|(request, grant, failure)| FromFrontend::AttemptFailed {
+            request,
+            grant,
+            failure
+        }),
+        (request(), outcome).prop_map(|(request, outcome)| FromFrontend::Closed { request, outcome }),
+        request().prop_map(|request| FromFrontend::Withdraw { request }),
+        Just(FromFrontend::Drained),
+    ]
+}
+
+pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
+    let granted = (grant(), request(), worker(), prop::option::of(model()), any::<u64>(), any::<u32>())
+        .prop_map(|(grant, request, worker, model, ttl_ms, attempt)| Grant {
+            grant,
+            request,
+            worker,
+            model,
+            ttl_ms,
+            attempt,
+        });
+    let entry = (model(), any::<i64>(), ".{0,20}", prop::collection::vec(".{0,20}", 0..3))
+        .prop_map(|(id, created, owned_by, served_by)| ModelEntry { id, created, owned_by, served_by });
+    let directory = (prop::collection::vec(entry, 0..5), any::<bool>(), ".{0,40}", any::<[u32; 2]>())
+        .prop_map(|(models, ready, reason, [backends_up, backends])| Directory {
+            models,
+            ready,
+            reason,
+            backends_up,
+            backends,
+        });
+    prop_oneof![
+        granted.prop_map(|granted| ToFrontend::Granted(Box::new(granted))),
+        directory.prop_map(|directory| ToFrontend::Directory(Box::new(directory))),
+        (request(), failure()).prop_map(|(request, failure)| ToFrontend::Rejected { request, failure }),
+        ".{0,40}".prop_map(ToFrontend::Refused),
+        any::<u64>().prop_map(|within_ms| ToFrontend::Drain { within_ms }),
+    ]
+}
+
+pub(crate) fn from_worker() -> impl Strategy<Value = FromWorker> {
+    let ending = prop_oneof![
+        select(vec![Ending::Complete, Ending::Declined, Ending::Cancelled, Ending::NeverStarted]),
+        failure().prop_map(Ending::Failed),
+    ];
+    let finished = (grant(), ending, usage(), any::<Option<u16>>(), any::<Option<u64>>(), any::<[u64; 2]>())
+        .prop_map(|(grant, ending, usage, upstream_status, first_byte_us, [total_us, bytes_received])| {
+            Finished { grant, ending, usage, upstream_status, first_byte_us, total_us, bytes_received }
+        });
+    let offered = (model(), any::<Option<i64>>(), any::<Option<String>>())
+        .prop_map(|(id, created, owned_by)| OfferedModel { id, created, owned_by });
+    let failed = (any::<u16>(), ".{0,40}")
+        .prop_map(|(status, detail)| ProbeFailure { kind: ProbeFailureKind::Status(status), detail });
+    let models = prop_oneof![
+        prop::collection::vec(offered, 0..5).prop_map(Ok::<_, ProbeFailure>),
+        failed.prop_map(Err::<Vec<OfferedModel>, _>),
+    ];
+    let loaded = prop::option::of(prop::collection::vec(model(), 0..3));
+    let report = (models, loaded, any::<u64>()).prop_map(|(models, loaded, took_us)| ProbeReport {
+        models,
+        loaded,
+        took_us,
+    });
+    prop_oneof![
+        Just(FromWorker::Ready),
+        grant().prop_map(|grant| FromWorker::Started { grant }),
+        finished.prop_map(|finished| FromWorker::Finished(Box::new(finished))),
+        report.prop_map(|report| FromWorker::Probed(Box::new(report))),
+    ]
+}
