@@ -1,0 +1,78 @@
+//! The fake backend, as a frontend sees it.
+
+use dialect::Endpoint;
+use ipc_proto::control::{BackendKind, Ending, FakeSpec, ToWorker};
+use ipc_proto::ids::ModelName;
+
+use crate::support::{Supervisor, open, spec};
+
+async fn fake(load_ms: u64, word_ms: u64) -> Supervisor {
+    let mut spec = spec(BackendKind::Fake, "");
+    let models = vec![ModelName::new("small"), ModelName::new("large")];
+    spec.fake = Some(FakeSpec { models, load_ms, word_ms, words: 12 });
+    Supervisor::start(spec).await
+}
+
+#[tokio::test]
+async fn it_answers_every_endpoint_and_tells_what_it_has_in_memory() {
+    let mut supervisor = fake(1, 1).await;
+    let report = supervisor.probed().await;
+    assert_eq!(report.models.unwrap().len(), 2);
+    assert_eq!(report.loaded, Some(Vec::new()));
+    let mut frontend = supervisor.frontend().await;
+    for (grant, endpoint) in (1..).zip(Endpoint::ALL) {
+        for stream in [false, true] {
+            let body = br#"{"model":"large","messages":[{"role":"user","content":"a b"}],"input":"a b","prompt":"a b"}"#;
+            frontend.send(open(grant, endpoint, stream, body), body).await;
+            let answered = frontend.answer().await;
+            assert!(answered.failure.is_none(), "{endpoint:?} {answered:?}");
+            let head = answered.head.as_ref().unwrap();
+            assert_eq!((head.status, head.events), (200, stream && endpoint != Endpoint::Embeddings));
+            let finished = supervisor.finished().await;
+            assert_eq!(finished.ending, Ending::Complete, "{endpoint:?}");
+        }
+    }
+    supervisor.say(&ToWorker::Probe);
+    assert_eq!(supervisor.probed().await.loaded, Some(vec![ModelName::new("large")]));
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_refused_as_that_dialect_does() {
+    let mut supervisor = fake(0, 0).await;
+    let mut frontend = supervisor.frontend().await;
+    frontend.send(open(1, Endpoint::Messages, true, b"{\"model\":\"x\"}"), b"{\"model\":\"x\"}").await;
+    let answered = frontend.answer().await;
+    assert_eq!(answered.head.as_ref().unwrap().status, 404);
+    assert!(answered.text().contains("not_found_error"), "{}", answered.text());
+    assert_eq!(supervisor.ending().await, Ending::Declined);
+}
+
+#[tokio::test]
+async fn it_holds_one_model_and_a_swap_waits_for_who_is_generating() {
+    let mut supervisor = fake(1, 2).await;
+    let mut first = supervisor.frontend().await;
+    let mut second = supervisor.frontend().await;
+    let small = br#"{"model":"small"}"#;
+    let large = br#"{"model":"large"}"#;
+    first.send(open(1, Endpoint::ChatCompletions, true, small), small).await;
+    assert!(first.next().await.is_some(), "the small model has begun");
+    second.send(open(2, Endpoint::ChatCompletions, true, large), large).await;
+    assert!(second.answer().await.failure.is_none());
+    assert_eq!(supervisor.finished().await.grant.0, 1);
+    assert_eq!(supervisor.finished().await.grant.0, 2);
+    supervisor.say(&ToWorker::Probe);
+    let loaded = supervisor.probed().await;
+    // The first report may still be the one from the start.
+    let loaded = if loaded.loaded == Some(Vec::new()) { supervisor.probed().await } else { loaded };
+    assert_eq!(loaded.loaded, Some(vec![ModelName::new("large")]));
+}
+
+#[tokio::test]
+async fn leaving_in_the_middle_of_a_load_stops_it() {
+    let mut supervisor = fake(3_600_000, 0).await;
+    let mut frontend = supervisor.frontend().await;
+    let body = br#"{"model":"small"}"#;
+    frontend.send(open(1, Endpoint::ChatCompletions, true, body), body).await;
+    drop(frontend);
+    assert_eq!(supervisor.ending().await, Ending::Cancelled);
+}
