@@ -1,0 +1,161 @@
+//! The reception: what happens to every request first and last. It gives the request its id, finds out what is
+//! asked and by whom, passes it on, and sees to it that some answer with that id goes out, even after a panic.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use dialect::Dialect;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use ipc_proto::failure::FailureKind;
+use ipc_proto::ids::{KeyId, Label, RequestId};
+
+use crate::answer_body::AnswerBody;
+use crate::refusal::Refusal;
+use crate::routes::{self, Route};
+use crate::shared::{Shared, Terms};
+use crate::{body, clock, exchange, health};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request, as far as every answer to it depends on it.
+pub(crate) struct Caller {
+    /// Our id for it.
+    pub(crate) request: RequestId,
+    /// What the client calls it.
+    pub(crate) label: Label,
+    /// How it understands errors.
+    pub(crate) dialect: Dialect,
+    /// When its head had arrived.
+    pub(crate) arrived: Instant,
+}
+
+impl Caller {
+    fn of(request: &Request<Incoming>, route: &Route) -> Self {
+        let id = RequestId::mint();
+        let own = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        Self {
+            request: id,
+            label: own.and_then(Label::from_client).unwrap_or_else(|| Label::of(id)),
+            dialect: routes::dialect_of(route, request.uri().path(), request.headers()),
+            arrived: clock::now(),
+        }
+    }
+}
+
+/// Answers `request`. Dropping this means that the client left.
+pub(crate) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
+    let route = Route::of(request.method(), request.uri().path());
+    let caller = Caller::of(&request, &route);
+    let mut response = match guarded(pass_on(&shared, &caller, route, request)).await {
+        Some(Ok(response)) => response,
+        Some(Err(refusal)) => {
+            tracing::debug!(request = %caller.label, code = refusal.code, "refusing");
+            refusal.response(&caller)
+        }
+        None => {
+            tracing::error!(request = %caller.label, "answering a request panicked; the request failed");
+            Refusal::because(FailureKind::Internal, "an internal error; the log of the service tells more")
+                .response(&caller)
+        }
+    };
+    if let Ok(label) = HeaderValue::from_str(caller.label.as_str()) {
+        response.headers_mut().insert(REQUEST_ID, label);
+    }
+    tracing::debug!(request = %caller.label, status = response.status().as_u16(), "answering");
+    response
+}
+
+async fn pass_on(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Refusal> {
+    let terms = shared.terms();
+    match enter(shared, &terms, caller, &route, &request) {
+        Entered::Answered(answer) => {
+            let (head, incoming) = request.into_parts();
+            body::discard(&head.headers, incoming).await;
+            answer
+        }
+        Entered::Exchange(asker) => exchange::run(shared, caller, asker, request).await,
+    }
+}
+
+/// What became of a request at the door.
+enum Entered {
+    /// It needs nobody else.
+    Answered(Result<Response<AnswerBody>, Refusal>),
+    /// A model is to do something.
+    Exchange(exchange::Asker),
+}
+
+fn enter(
+    shared: &Shared,
+    terms: &Arc<Terms>,
+    caller: &Caller,
+    route: &Route,
+    request: &Request<Incoming>,
+) -> Entered {
+    let headers = request.headers();
+    let mut key = KeyId::ANONYMOUS;
+    if routes::wants_key(route, request.uri().path()) {
+        match terms.keyring.client(headers) {
+            Ok(known) => key = known,
+            Err(why) => return Entered::Answered(Err(Refusal::no_entry(why))),
+        }
+    }
+    Entered::Answered(match route {
+        Route::Ask(endpoint) => {
+            return Entered::Exchange(exchange::Asker { endpoint: *endpoint, key, terms: Arc::clone(terms) });
+        }
+        Route::Models => Ok(shared.listing().all(caller.dialect)),
+        Route::Model(id) => shared.listing().one(id, caller.dialect),
+        Route::Alive => Ok(health::alive()),
+        Route::Health => Ok(health::health(&shared.listing(), shared.desk.open())),
+        Route::Ready => Ok(health::ready(&shared.listing(), shared.desk.admits())),
+        Route::Admin => Err(match terms.keyring.admin(headers) {
+            Ok(()) => not_found("the admin API is not available in this version"),
+            Err(why) => Refusal::no_entry(why),
+        }),
+        Route::WrongMethod(allowed) => Err(Refusal::wrong_method(allowed)),
+        Route::Unknown => Err(not_found("there is nothing at this path")),
+    })
+}
+
+fn not_found(message: &'static str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+/// Runs `future`; `None` when it panics.
+async fn guarded<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        // After a panic the future is not polled again; what it shared with others is consistent at every await.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn api_15_a_panic_is_caught() {
+        let broken = async {
+            tokio::task::yield_now().await;
+            assert_eq!(1, 2, "on purpose");
+        };
+        assert!(guarded(broken).await.is_none());
+        assert_eq!(guarded(async { 3 }).await, Some(3));
+    }
+}

@@ -1,0 +1,15 @@
+//! The real frontend between real clients, a scripted supervisor and a scripted worker.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that goes wrong should stop where it went wrong"
+)]
+
+mod admission;
+mod answers;
+mod departures;
+mod limits;
+mod stopping;
+mod support;
+mod surface;
