@@ -3,6 +3,8 @@
 //! It reads no clock, opens no socket and draws no random number it was not given a seed for; the actor around it
 //! performs the effects. The same seed and events give the same effects, byte for byte.
 
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -10,12 +12,46 @@ use ipc_proto::control::{
     Admission, Directory, Finished, Outcome, ProbeReport, ToFrontend, ToWorker,
 };
 use ipc_proto::failure::Failure;
-use ipc_proto::ids::{FrontendId, GrantId, RequestId, WorkerId};
-use ipc_proto::operator::{Refusal, RequestRecord};
+use ipc_proto::ids::{BackendId, FrontendId, GrantId, RequestId, WorkerId};
+use ipc_proto::operator::{Counters, Refusal, RequestRecord};
 
+use self::backend::Backend;
 use self::catalog::Catalog;
+use self::directory::Publication;
+use self::frontend::Seat;
+use self::laws::{Laws, Sound};
+use self::policy::{Board, Choice};
+use self::queue::Queue;
+use self::random::Random;
+use self::request::Request;
+use self::stop::StopStep;
+use self::timer::{Timer, Timers};
+use crate::clock::Time;
 
 pub mod catalog;
+pub mod laws;
+
+mod admission;
+mod attempt;
+mod backend;
+mod belief;
+mod check;
+mod directory;
+mod frontend;
+mod grant;
+mod order;
+mod policy;
+mod queue;
+mod random;
+mod reload;
+mod request;
+mod restart;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod view;
+mod worker;
 
 /// What has happened.
 #[derive(Clone, PartialEq, Debug)]
@@ -246,4 +282,247 @@ pub enum Note {
     },
     /// The instance entered a phase.
     Phase(&'static str),
+}
+
+/// What the instance is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The backends are looked at for the first time.
+    Starting,
+    /// It serves.
+    Running,
+    /// It ends.
+    Draining(StopStep),
+    /// It has ended.
+    Stopped,
+}
+
+impl Phase {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining(_) => "draining",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One call of [`Scheduler::handle`]: the time it is, and where effects go.
+struct Turn<'a> {
+    now: Time,
+    effects: &'a mut Vec<Effect>,
+}
+
+impl Turn<'_> {
+    fn note(&mut self, note: Note) {
+        self.effects.push(Effect::Note(note));
+    }
+}
+
+/// What a turn has changed, and so what must be looked at before it ends.
+#[derive(Default, Debug)]
+struct Changes {
+    /// A slot is free or a request waits.
+    work: bool,
+    /// Some backend's state is another one.
+    terrain: bool,
+    /// Clients may see something else.
+    directory: bool,
+    /// Came in this turn; the bound of the queue applies to it.
+    newcomer: Option<RequestId>,
+}
+
+/// Decides which request runs where and when, who is started, killed and told what.
+///
+/// [`Self::start`] once, then [`Self::handle`] for every event and whenever [`Self::next_deadline`] has come. After
+/// [`Effect::Stopped`] nothing has any effect. `L` is [`Sound`] everywhere but in the simulation's own tests.
+#[derive(Debug)]
+pub struct Scheduler<L: Laws = Sound> {
+    catalog: Arc<Catalog>,
+    started_unix_us: i64,
+    random: Random,
+    phase: Phase,
+    timers: Timers,
+    requests: BTreeMap<RequestId, Box<Request>>,
+    queue: Queue,
+    /// Requests that wait, in lanes or for a pause to end.
+    waiting: u64,
+    /// Retired ones stay, for their names.
+    backends: BTreeMap<BackendId, Backend>,
+    /// The backends in use, best first.
+    ranking: Vec<BackendId>,
+    seats: BTreeMap<u16, Seat>,
+    directory: Publication,
+    counters: Counters,
+    mean_attempt_us: Option<u64>,
+    last_grant: u64,
+    last_order: u64,
+    changes: Changes,
+    checks: u64,
+    laws: PhantomData<L>,
+}
+
+impl Scheduler {
+    /// A scheduler for `catalog`, whose time 0 is `started_unix_us` microseconds after 1970 began. Its chance comes
+    /// from `seed` alone.
+    pub fn new(catalog: Arc<Catalog>, seed: u64, started_unix_us: i64) -> Self {
+        Self::under_laws(catalog, seed, started_unix_us)
+    }
+}
+
+impl<L: Laws> Scheduler<L> {
+    /// Like [`Scheduler::new`], under laws of the caller's choice: for the simulation.
+    #[doc(hidden)]
+    pub fn under_laws(catalog: Arc<Catalog>, seed: u64, started_unix_us: i64) -> Self {
+        Self {
+            catalog,
+            started_unix_us,
+            random: Random::new(seed),
+            phase: Phase::Starting,
+            timers: Timers::default(),
+            requests: BTreeMap::new(),
+            queue: Queue::default(),
+            waiting: 0,
+            backends: BTreeMap::new(),
+            ranking: Vec::new(),
+            seats: BTreeMap::new(),
+            directory: Publication::default(),
+            counters: Counters::default(),
+            mean_attempt_us: None,
+            last_grant: 0,
+            last_order: 0,
+            changes: Changes::default(),
+            checks: 0,
+            laws: PhantomData,
+        }
+    }
+
+    /// Has every frontend and worker started. Called once, before anything else.
+    pub fn start(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        let turn = &mut Turn { now, effects };
+        turn.note(Note::Phase(self.phase.as_str()));
+        self.timers.arm(Timer::Doors, now.plus_millis(directory::DOORS_MS));
+        self.reconfigured(turn, Arc::clone(&self.catalog));
+        self.settle(turn);
+    }
+
+    /// Takes in what has happened by `now`, and says what is to be done. `now` never goes back.
+    pub fn handle(&mut self, now: Time, event: Event, effects: &mut Vec<Effect>) {
+        if self.phase == Phase::Stopped {
+            return;
+        }
+        let turn = &mut Turn { now, effects };
+        self.catch_up(turn);
+        self.take_in(turn, event);
+        self.settle(turn);
+        // What became due by the event itself: a client that is not willing to wait at all.
+        self.catch_up(turn);
+        if cfg!(debug_assertions) {
+            self.check(now);
+        }
+    }
+
+    /// When [`Self::handle`] must be called even if nothing happens; always later than the last call.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Lets happen what was due before.
+    fn catch_up(&mut self, turn: &mut Turn<'_>) {
+        while let Some(timer) = self.timers.pop_due(turn.now) {
+            self.due(turn, timer);
+            self.settle(turn);
+        }
+    }
+
+    fn due(&mut self, turn: &mut Turn<'_>, timer: Timer) {
+        match timer {
+            Timer::Doors => self.open_doors(turn),
+            Timer::Grant(backend, grant) => self.grant_due(turn, backend, grant),
+            Timer::Patience(request) => self.patience_over(turn, request),
+            Timer::Pause(request) => self.pause_over(turn, request),
+            Timer::Exclusion(request) => self.exclusion_over(turn, request),
+            Timer::Stranded(lane) => self.stranded(turn, &lane),
+            Timer::Cooling(backend) => self.rested(backend),
+            Timer::Probe(backend) => self.probe_due(turn, backend),
+            Timer::Worker(backend) => self.worker_due(turn, backend),
+            Timer::Frontend(seat) => self.frontend_due(turn, seat),
+            Timer::Strategy => self.changes.work = true,
+            Timer::Stop => self.stop_now(turn),
+        }
+    }
+
+    fn take_in(&mut self, turn: &mut Turn<'_>, event: Event) {
+        match event {
+            Event::FrontendUp { frontend, pid } => self.frontend_up(frontend, pid),
+            Event::FrontendListening { frontend, address } => self.frontend_listening(frontend, address),
+            Event::FrontendGone { frontend } => self.frontend_gone(turn, frontend),
+            Event::Admit { frontend, admission } => self.admit(turn, frontend, *admission),
+            Event::AttemptFailed { frontend, request, grant, failure } => {
+                self.attempt_failed(turn, frontend, request, grant, failure);
+            }
+            Event::Closed { frontend, request, outcome } => self.closed(turn, frontend, request, outcome),
+            Event::Withdraw { frontend, request } => self.withdraw(turn, frontend, request),
+            Event::FrontendDrained { frontend } => self.frontend_drained(frontend),
+            Event::WorkerUp { worker, pid } => self.worker_up(worker, pid),
+            Event::WorkerReady { worker } => self.worker_ready(turn, worker),
+            Event::Started { worker, grant } => self.started(worker, grant),
+            Event::Begun { worker, grant, first_byte_us } => self.begun(turn, worker, grant, first_byte_us),
+            Event::Finished { worker, finished } => self.finished(turn, worker, *finished),
+            Event::Probed { worker, report } => self.probed(turn, worker, *report),
+            Event::WorkerDrained { worker } => self.worker_drained(turn, worker),
+            Event::WorkerGone { worker } => self.worker_gone(turn, worker),
+            Event::Ordered { ticket, order } => self.ordered(turn, ticket, &order),
+            Event::Reconfigured(catalog) => self.reconfigured(turn, catalog),
+            Event::Stop => self.stop(turn),
+            // Slots are not lent ahead of time yet; ticks only bring the time.
+            Event::Returned { .. } | Event::Tick => {}
+        }
+    }
+
+    /// Does what follows from what this turn has changed.
+    fn settle(&mut self, turn: &mut Turn<'_>) {
+        if self.is_stopping() {
+            self.go_on_stopping(turn);
+        } else {
+            self.open_doors_if_known(turn);
+        }
+        if std::mem::take(&mut self.changes.terrain) {
+            self.survey(turn);
+            self.changes.work = true;
+        }
+        if std::mem::take(&mut self.changes.work) {
+            self.dispatch(turn);
+        }
+        if let Some(newcomer) = self.changes.newcomer.take() {
+            self.bound_queue(turn, newcomer);
+        }
+        if std::mem::take(&mut self.changes.directory) {
+            self.publish(turn);
+        }
+    }
+
+    /// Grants what the strategy chooses, until it says to wait.
+    fn dispatch(&mut self, turn: &mut Turn<'_>) {
+        self.timers.disarm(&Timer::Strategy);
+        while !self.is_stopping() {
+            let board = Board::<L>::new(&self.queue, &self.backends);
+            match policy::choose(self.catalog.strategy, &board, turn.now) {
+                Choice::Dispatch { request, backend, reason } => self.grant(turn, request, backend, reason),
+                Choice::Wait { until } => {
+                    if let Some(until) = until {
+                        self.timers.arm(Timer::Strategy, until);
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, turn: &mut Turn<'_>, phase: Phase) {
+        self.phase = phase;
+        self.changes.directory = true;
+        turn.note(Note::Phase(phase.as_str()));
+    }
 }

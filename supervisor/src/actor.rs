@@ -1,0 +1,426 @@
+//! The one loop: an event or a deadline, the time, the scheduler, then each effect. Sole owner of the scheduler.
+//!
+//! It waits for nobody: messages for children and operators go into bounded outboxes, records into the store's
+//! bounded channel, and a child whose outbox is full is stuck and is replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use ipc_proto::control::{Directory, FromFrontend, FromWorker, ToFrontend, ToWorker};
+use ipc_proto::ids::{FrontendId, RequestId, WorkerId};
+use ipc_proto::link::{Outbox, SendError};
+use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::alarm::Alarm;
+use crate::children::{ChildId, Children};
+use crate::clock::{Clock, Time};
+use crate::crew::{Crew, End};
+use crate::journal;
+use crate::links::{ChildOutbox, FromChild, LinkId};
+use crate::operators::{self, Asked, Caller};
+use crate::scheduler::{Effect, Event, Scheduler};
+use crate::signals::Signal;
+use crate::specs::Specs;
+use crate::store::Store;
+
+/// Inputs that may wait for the actor. When full, the pumps wait, and with them the children behind them; the actor
+/// itself waits for nobody and so always comes round.
+pub(crate) const INPUTS: usize = 4096;
+/// Inputs taken at once, before anything else is looked at.
+const BATCH: usize = 256;
+/// How often changed requests are written to the history, in milliseconds: a request that is shorter is written once.
+const SAVE_INTERVAL_MS: u64 = 100;
+
+/// What the rest of the process tells the actor.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A child that knows the secret has come.
+    LinkUp {
+        /// Its link.
+        link: LinkId,
+        /// Who it says it is.
+        child: ChildId,
+        /// Its process.
+        pid: u32,
+        /// Where messages for it are put.
+        outbox: ChildOutbox,
+    },
+    /// A child said something.
+    Said {
+        /// Over this link.
+        link: LinkId,
+        /// Which child.
+        child: ChildId,
+        /// What.
+        message: FromChild,
+    },
+    /// A child's link has ended; it says nothing any more.
+    LinkEnded {
+        /// The link.
+        link: LinkId,
+        /// Whose.
+        child: ChildId,
+    },
+    /// A child's process has ended, or never began.
+    Exited {
+        /// Which.
+        child: ChildId,
+        /// How, in words.
+        ended: String,
+    },
+    /// An operator asks.
+    Called {
+        /// Who waits for the answer.
+        caller: Caller,
+        /// What is asked.
+        command: Command,
+    },
+    /// The system asks.
+    Signal(Signal),
+}
+
+/// What is told to whoever started the instance, once a frontend accepts clients.
+pub(crate) type Announce = Box<dyn FnOnce(SocketAddr)>;
+
+/// The loop's state.
+pub(crate) struct Actor {
+    pub(crate) clock: Clock,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) children: Children,
+    pub(crate) store: Store,
+    pub(crate) specs: Specs,
+    /// The parts of the instance's description that never change.
+    pub(crate) instance: InstanceView,
+    pub(crate) announce: Option<Announce>,
+    /// Everything that begins empty.
+    pub(crate) state: State,
+}
+
+/// What the actor keeps in mind between two inputs.
+#[derive(Default)]
+pub(crate) struct State {
+    crew: Crew,
+    /// For frontends that come up later.
+    directory: Option<Box<Directory>>,
+    /// Live requests whose record has changed since it was last saved.
+    dirty: BTreeSet<RequestId>,
+    save_due: Option<Time>,
+    /// Operators whose orders are being carried out. As bounded as the calls of all links together.
+    tickets: BTreeMap<u64, Caller>,
+    last_ticket: u64,
+    /// Answers about the past on their way. As bounded as the calls of all links together.
+    answers: JoinSet<()>,
+    stopped: bool,
+}
+
+impl Actor {
+    /// Runs the instance until it has stopped.
+    pub(crate) async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) {
+        let mut alarm = Alarm::new(self.clock);
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut effects = Vec::new();
+        self.scheduler.start(self.clock.now(), &mut effects);
+        self.perform(&mut effects);
+        while !self.state.stopped {
+            alarm.no_later_than(earlier(self.scheduler.next_deadline(), self.state.save_due));
+            tokio::select! {
+                _ = inputs.recv_many(&mut batch, BATCH) => {
+                    for input in batch.drain(..) {
+                        if let Some(event) = self.event_of(input) {
+                            self.scheduler.handle(self.clock.now(), event, &mut effects);
+                            self.perform(&mut effects);
+                        }
+                    }
+                }
+                () = alarm.ring() => {
+                    let now = self.clock.now();
+                    if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
+                        self.scheduler.handle(now, Event::Tick, &mut effects);
+                        self.perform(&mut effects);
+                    }
+                }
+            }
+            self.save_changed();
+        }
+    }
+
+    /// Ends what is left: the children at once, the history when it is written.
+    pub(crate) async fn end(self) -> Store {
+        self.children.end().await;
+        self.store
+    }
+
+    /// Deals with `input` as far as the scheduler has no part in it, and returns the event for the scheduler.
+    fn event_of(&mut self, input: Input) -> Option<Event> {
+        match input {
+            Input::LinkUp { link, child, pid, outbox } => self.link_up(link, child, pid, outbox),
+            Input::Said { link, child, message } => {
+                // What came over a link that is not the child's is nobody's word.
+                self.state.crew.is_linked(child, link).then(|| self.said(child, message)).flatten()
+            }
+            Input::LinkEnded { link, child } => {
+                let end = self.state.crew.link_ended(child, link);
+                self.ended(child, end)
+            }
+            Input::Exited { child, ended } => {
+                journal::exited(child, &ended);
+                self.children.forget(child);
+                let end = self.state.crew.exited(child);
+                self.ended(child, end)
+            }
+            Input::Called { caller, command } => self.called(caller, command),
+            Input::Signal(Signal::Stop) => Some(Event::Stop),
+            Input::Signal(Signal::Reload) => {
+                tracing::warn!("reload is not available in this version; restart to apply the configuration");
+                None
+            }
+        }
+    }
+
+    fn link_up(&mut self, link: LinkId, child: ChildId, pid: u32, outbox: ChildOutbox) -> Option<Event> {
+        if let Err(reason) = self.state.crew.link(child, link, outbox.clone()) {
+            tracing::warn!(%child, pid, reason, "a process was refused");
+            match outbox {
+                ChildOutbox::Frontend(outbox) => refuse(&outbox, &ToFrontend::Refused(reason.to_owned())),
+                ChildOutbox::Worker(outbox) => refuse(&outbox, &ToWorker::Refused(reason.to_owned())),
+            }
+            return None;
+        }
+        match child {
+            ChildId::Frontend(frontend) => {
+                self.tell_frontend(frontend, &ToFrontend::Spec(Box::new(self.specs.frontend())));
+                if let Some(directory) = self.state.directory.clone() {
+                    self.tell_frontend(frontend, &ToFrontend::Directory(directory));
+                }
+                Some(Event::FrontendUp { frontend, pid })
+            }
+            ChildId::Worker(worker) => {
+                match self.specs.worker(worker.backend) {
+                    Some(spec) => self.tell_worker(worker, &ToWorker::Spec(Box::new(spec))),
+                    // It has no backend any more.
+                    None => self.children.kill(child),
+                }
+                Some(Event::WorkerUp { worker, pid })
+            }
+        }
+    }
+
+    fn said(&mut self, child: ChildId, message: FromChild) -> Option<Event> {
+        match (child, message) {
+            (ChildId::Frontend(frontend), FromChild::Frontend(message)) => {
+                if let FromFrontend::Listening(address) = message
+                    && let Some(announce) = self.announce.take()
+                {
+                    announce(address);
+                }
+                frontend_event(frontend, message)
+            }
+            (ChildId::Worker(worker), FromChild::Worker(message)) => worker_event(worker, message),
+            // A link carries the messages of its own role alone.
+            (ChildId::Frontend(_), FromChild::Worker(_)) | (ChildId::Worker(_), FromChild::Frontend(_)) => {
+                None
+            }
+        }
+    }
+
+    fn ended(&self, child: ChildId, end: End) -> Option<Event> {
+        match (end, child) {
+            (End::Gone, ChildId::Frontend(frontend)) => Some(Event::FrontendGone { frontend }),
+            (End::Gone, ChildId::Worker(worker)) => Some(Event::WorkerGone { worker }),
+            (End::Half, _) => {
+                self.children.leave(child);
+                None
+            }
+            (End::Stale, _) => None,
+        }
+    }
+
+    fn called(&mut self, caller: Caller, command: Command) -> Option<Event> {
+        match operators::asked(command) {
+            Asked::Snapshot => {
+                let (now, instance, lost) = (self.clock.now(), self.instance_view(), self.store.lost());
+                let snapshot = operators::snapshot(&self.scheduler, now, instance, lost);
+                caller.answer(Ok(Reply::Snapshot(Box::new(snapshot))));
+                None
+            }
+            Asked::History(query) => {
+                self.look_up(caller, query);
+                None
+            }
+            Asked::Order(order) => {
+                self.state.last_ticket += 1;
+                let ticket = self.state.last_ticket;
+                self.state.tickets.insert(ticket, caller);
+                Some(Event::Ordered { ticket, order })
+            }
+        }
+    }
+
+    fn instance_view(&self) -> InstanceView {
+        InstanceView {
+            now_unix_us: self.clock.started_unix_us().saturating_add_unsigned(self.clock.now().0),
+            phase: self.scheduler.phase().to_owned(),
+            queued: self.scheduler.queued(),
+            ..self.instance.clone()
+        }
+    }
+
+    fn look_up(&mut self, caller: Caller, query: HistoryQuery) {
+        while self.state.answers.try_join_next().is_some() {}
+        self.save_now();
+        let reader = self.store.reader();
+        self.state.answers.spawn(async move {
+            let found = reader.find(query).await;
+            caller.answer(found.map(Reply::History).map_err(|error| operators::refusal(&error)));
+        });
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::ToFrontend(frontend, message) => self.tell_frontend(frontend, &message),
+                Effect::ToWorker(worker, message) => self.tell_worker(worker, &message),
+                Effect::Publish(directory) => self.publish(directory),
+                Effect::StartFrontend(frontend) => self.start_child(ChildId::Frontend(frontend)),
+                Effect::StartWorker(worker) => self.start_child(ChildId::Worker(worker)),
+                Effect::KillFrontend(frontend) => self.children.kill(ChildId::Frontend(frontend)),
+                Effect::KillWorker(worker) => self.children.kill(ChildId::Worker(worker)),
+                Effect::Changed(request) => self.changed(request),
+                Effect::Ended(record) => {
+                    if let Some(request) = request_of(&record) {
+                        self.state.dirty.remove(&request);
+                    }
+                    journal::ended(&record);
+                    self.store.save(*record);
+                }
+                Effect::Reply { ticket, reply } => self.reply(ticket, reply),
+                Effect::Note(note) => journal::note(&note),
+                Effect::Stopped => self.state.stopped = true,
+            }
+        }
+    }
+
+    fn start_child(&mut self, child: ChildId) {
+        self.state.crew.add(child);
+        self.children.start(child);
+    }
+
+    fn publish(&mut self, directory: Box<Directory>) {
+        let message = ToFrontend::Directory(directory);
+        for (child, outbox) in self.state.crew.linked() {
+            if let ChildOutbox::Frontend(outbox) = outbox {
+                send(&self.children, child, outbox, &message);
+            }
+        }
+        if let ToFrontend::Directory(directory) = message {
+            self.state.directory = Some(directory);
+        }
+    }
+
+    fn tell_frontend(&self, frontend: FrontendId, message: &ToFrontend) {
+        let child = ChildId::Frontend(frontend);
+        if let Some(ChildOutbox::Frontend(outbox)) = self.state.crew.outbox(child) {
+            send(&self.children, child, outbox, message);
+        }
+    }
+
+    fn tell_worker(&self, worker: WorkerId, message: &ToWorker) {
+        let child = ChildId::Worker(worker);
+        if let Some(ChildOutbox::Worker(outbox)) = self.state.crew.outbox(child) {
+            send(&self.children, child, outbox, message);
+        }
+    }
+
+    fn reply(&mut self, ticket: u64, reply: Result<String, Refusal>) {
+        if let Some(caller) = self.state.tickets.remove(&ticket) {
+            caller.answer(reply.map(Reply::Done));
+        }
+    }
+
+    fn changed(&mut self, request: RequestId) {
+        self.state.dirty.insert(request);
+        if self.state.save_due.is_none() {
+            self.state.save_due = Some(self.clock.now().plus_millis(SAVE_INTERVAL_MS));
+        }
+    }
+
+    fn save_changed(&mut self) {
+        if self.state.save_due.is_some_and(|due| due <= self.clock.now()) {
+            self.save_now();
+        }
+    }
+
+    fn save_now(&mut self) {
+        self.state.save_due = None;
+        let now = self.clock.now();
+        while let Some(request) = self.state.dirty.pop_first() {
+            if let Some(record) = self.scheduler.record(now, request) {
+                self.store.save(record);
+            }
+        }
+    }
+}
+
+/// The id of the request that `record` is about.
+fn request_of(record: &RequestRecord) -> Option<RequestId> {
+    Uuid::parse_str(&record.exchange).ok().map(|id| RequestId(id.as_u128()))
+}
+
+fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    one.into_iter().chain(other).min()
+}
+
+fn refuse<Tx: Serialize>(outbox: &Outbox<Tx>, message: &Tx) {
+    // If even this cannot be sent, the link has ended.
+    let _ = outbox.send(message);
+    outbox.close();
+}
+
+/// Puts a message on its way to a child. One that does not read is stuck, and is ended.
+fn send<Tx: Serialize>(children: &Children, child: ChildId, outbox: &Outbox<Tx>, message: &Tx) {
+    match outbox.send(message) {
+        // The end of the link is on its way to us, too.
+        Ok(()) | Err(SendError::Closed) => {}
+        Err(error @ SendError::Full) => {
+            tracing::error!(%child, %error, "a child is stuck and is ended");
+            outbox.close();
+            children.kill(child);
+        }
+        Err(error @ SendError::Frame(_)) => tracing::error!(%child, %error, "a message cannot be sent"),
+    }
+}
+
+/// What a frontend's message means to the scheduler.
+fn frontend_event(frontend: FrontendId, message: FromFrontend) -> Option<Event> {
+    Some(match message {
+        // It introduced itself already.
+        FromFrontend::Hello(_) => return None,
+        FromFrontend::Listening(address) => Event::FrontendListening { frontend, address },
+        FromFrontend::Admit(admission) => Event::Admit { frontend, admission },
+        FromFrontend::AttemptFailed { request, grant, failure } => {
+            Event::AttemptFailed { frontend, request, grant, failure }
+        }
+        FromFrontend::Closed { request, outcome } => Event::Closed { frontend, request, outcome },
+        FromFrontend::Withdraw { request } => Event::Withdraw { frontend, request },
+        FromFrontend::Returned { grant } => Event::Returned { frontend, grant },
+        FromFrontend::Drained => Event::FrontendDrained { frontend },
+    })
+}
+
+/// What a worker's message means to the scheduler.
+fn worker_event(worker: WorkerId, message: FromWorker) -> Option<Event> {
+    Some(match message {
+        // It introduced itself already; and progress is for screens that show tokens as they come: nobody asks yet.
+        FromWorker::Hello(_) | FromWorker::Progress { .. } => return None,
+        FromWorker::Ready => Event::WorkerReady { worker },
+        FromWorker::Started { grant } => Event::Started { worker, grant },
+        FromWorker::Begun { grant, first_byte_us } => Event::Begun { worker, grant, first_byte_us },
+        FromWorker::Finished(finished) => Event::Finished { worker, finished },
+        FromWorker::Probed(report) => Event::Probed { worker, report },
+        FromWorker::Drained => Event::WorkerDrained { worker },
+    })
+}

@@ -1,0 +1,237 @@
+//! One backend of the configuration, as meant: its address, and everything that follows from its type.
+
+use std::collections::BTreeMap;
+
+use ipc_proto::control::{BackendKind, Credential, FakeSpec, Timeouts};
+use ipc_proto::ids::ModelName;
+use ipc_proto::secret::Secret;
+
+use super::address::BaseUrl;
+use super::check::Findings;
+use super::file::{self, AuthType, Count, File, StreamUsage, Switch};
+use crate::scheduler::catalog;
+
+/// A checked backend.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct CheckedBackend {
+    /// What the scheduler knows of it.
+    pub(super) catalog: catalog::Backend,
+    /// The key to present, and how.
+    pub(super) credential: Option<Credential>,
+    /// How long to wait for what.
+    pub(super) timeouts: Timeouts,
+    /// Whether to ask for usage in streams.
+    pub(super) ask_for_usage: bool,
+    /// How the fake behaves.
+    pub(super) fake: Option<FakeSpec>,
+}
+
+/// The longest name a backend may have.
+const LONGEST_NAME: usize = 64;
+
+/// Finds out what the backends of `file` mean.
+pub(super) fn check_backends(file: &File, findings: &mut Findings<'_>) -> Vec<CheckedBackend> {
+    if file.backends.is_empty() {
+        findings.wrong_but(
+            "backends",
+            "the list is empty: at least one backend is needed",
+            "add one, for example {name: local, url: \"http://127.0.0.1:1234\", type: lmstudio}; \
+             or try `proxylm serve --demo`, which brings its own",
+        );
+    }
+    let mut urls = BTreeMap::new();
+    let mut checked = Vec::new();
+    for (index, backend) in file.backends.iter().enumerate() {
+        let at = format!("backends[{index}]");
+        check_name(&file.backends[..index], backend, &at, findings);
+        let one = check_backend(backend, file.compat.stream_usage, &at, findings);
+        let url = &one.catalog.url;
+        if let Some(first) = urls.insert(url.clone(), backend.name.clone()).filter(|_| !url.is_empty()) {
+            let message =
+                format!("is the address of {first:?} too; slots are counted for each of the two alone");
+            findings.odd(format!("{at}.url"), message);
+        }
+        checked.push(one);
+    }
+    checked
+}
+
+fn check_name(before: &[file::Backend], backend: &file::Backend, at: &str, findings: &mut Findings<'_>) {
+    let name = &backend.name;
+    let fits = (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if name.is_empty() {
+        findings.wrong(format!("{at}.name"), "is missing or empty; every backend needs a name");
+    } else if !fits {
+        let message =
+            format!("{name:?} is not 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores");
+        findings.wrong(format!("{at}.name"), message);
+    } else if let Some(first) = before.iter().position(|other| other.name == *name) {
+        let first = findings.line_of(&format!("backends[{first}].name"));
+        findings.wrong(
+            format!("{at}.name"),
+            format!("duplicate name {name:?}: an earlier backend has it too{first}"),
+        );
+    }
+}
+
+fn check_backend(
+    backend: &file::Backend,
+    stream_usage: StreamUsage,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> CheckedBackend {
+    let kind = kind(backend.kind);
+    let url = check_url(backend, kind, at, findings);
+    let is_public_https = url.as_ref().is_some_and(|url| url.is_public_https);
+    let models: Vec<_> = backend.models.iter().filter(|model| !model.is_empty()).collect();
+    CheckedBackend {
+        catalog: catalog::Backend {
+            name: backend.name.clone(),
+            kind,
+            url: url.map(|url| url.text).unwrap_or_default(),
+            priority: backend.priority,
+            slots: slots(backend, kind, is_public_https, at, findings),
+            serialize_by_model: match backend.serialize_by_model {
+                Switch::Exactly(said) => said,
+                Switch::Auto => match kind {
+                    BackendKind::Anthropic => false,
+                    BackendKind::OpenAi => !is_public_https,
+                    _ => true,
+                },
+            },
+            models: (!models.is_empty()).then(|| models.iter().map(|model| ModelName::new(model)).collect()),
+        },
+        credential: credential(backend, kind, at, findings),
+        timeouts: timeouts(backend, at, findings),
+        ask_for_usage: match (stream_usage, kind) {
+            (StreamUsage::Never, _)
+            | (StreamUsage::Auto, BackendKind::OpenAi)
+            | (_, BackendKind::Anthropic) => false,
+            (StreamUsage::Auto | StreamUsage::Always, _) => true,
+        },
+        fake: fake(backend, kind, &models, at, findings),
+    }
+}
+
+fn kind(kind: file::Kind) -> BackendKind {
+    match kind {
+        file::Kind::OpenAi | file::Kind::Unsaid => BackendKind::OpenAi,
+        file::Kind::Anthropic => BackendKind::Anthropic,
+        file::Kind::Ollama => BackendKind::Ollama,
+        file::Kind::LmStudio => BackendKind::LmStudio,
+        file::Kind::LlamaCpp => BackendKind::LlamaCpp,
+        file::Kind::Vllm => BackendKind::Vllm,
+        file::Kind::Fake => BackendKind::Fake,
+    }
+}
+
+fn check_url(
+    backend: &file::Backend,
+    kind: BackendKind,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Option<BaseUrl> {
+    let key = format!("{at}.url");
+    if kind == BackendKind::Fake {
+        if !backend.url.is_empty() {
+            findings.odd(key, "is ignored: a fake backend calls nobody");
+        }
+        return None;
+    }
+    let parsed = BaseUrl::parse(&backend.url);
+    parsed.map_err(|message| findings.wrong(key, format!("of backend {:?}: {message}", backend.name))).ok()
+}
+
+fn slots(
+    backend: &file::Backend,
+    kind: BackendKind,
+    is_public: bool,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> u32 {
+    let said = match backend.slots {
+        Count::Exactly(slots) => Some(slots),
+        Count::Auto => None,
+    };
+    // Systems that limit concurrency with 0 meaning "no limit of mine" are moved here with their files.
+    let other = backend.max_concurrency.filter(|slots| *slots > 0);
+    let said = findings.one_of((&format!("{at}.slots"), said), (&format!("{at}.max_concurrency"), other));
+    said.unwrap_or(match kind {
+        BackendKind::Vllm | BackendKind::Anthropic => 8,
+        BackendKind::OpenAi if is_public => 8,
+        _ => 1,
+    })
+}
+
+fn credential(
+    backend: &file::Backend,
+    kind: BackendKind,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Credential> {
+    let key = backend.api_key.as_ref().map(file::Hidden::expose).filter(|key| !key.is_empty())?;
+    findings.check_key_text(&format!("{at}.api_key"), key);
+    let secret = Secret::new(key);
+    match (backend.auth_type, kind) {
+        (AuthType::None, _) => None,
+        (AuthType::XApiKey, _) | (AuthType::Auto, BackendKind::Anthropic) => Some(Credential::ApiKey(secret)),
+        (AuthType::Bearer | AuthType::Auto, _) => Some(Credential::Bearer(secret)),
+    }
+}
+
+fn timeouts(backend: &file::Backend, at: &str, findings: &mut Findings<'_>) -> Timeouts {
+    let first_event = findings.one_of(
+        (&format!("{at}.first_byte_timeout_seconds"), backend.first_byte_timeout_seconds),
+        (&format!("{at}.header_timeout_seconds"), backend.header_timeout_seconds),
+    );
+    let millis = |seconds: u32| u64::from(seconds) * 1000;
+    Timeouts {
+        connect_ms: millis(backend.connect_timeout_seconds),
+        first_event_ms: millis(first_event.unwrap_or(300)),
+        idle_ms: millis(backend.idle_timeout_seconds),
+        total_ms: millis(backend.timeout_seconds),
+    }
+}
+
+fn fake(
+    backend: &file::Backend,
+    kind: BackendKind,
+    models: &[&String],
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Option<FakeSpec> {
+    if kind != BackendKind::Fake {
+        if backend.fake.is_some() {
+            findings.wrong(
+                format!("{at}.fake"),
+                format!("is only for type fake, and {:?} is {}", backend.name, kind.as_str()),
+            );
+        }
+        return None;
+    }
+    let fake = backend.fake.clone().unwrap_or_default();
+    let own: Vec<_> = fake.models.iter().filter(|model| !model.is_empty()).collect();
+    let offered = if own.is_empty() { models } else { &own };
+    if offered.is_empty() {
+        findings.wrong(
+            format!("{at}.fake.models"),
+            format!("is empty: the fake {:?} needs a model to offer", backend.name),
+        );
+    }
+    Some(FakeSpec {
+        models: offered.iter().map(|model| ModelName::new(model)).collect(),
+        load_ms: millis_of(fake.load_seconds),
+        word_ms: fake.word_ms.into(),
+        words: fake.words,
+    })
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "checked to lie between 0 and an hour"
+)]
+fn millis_of(seconds: f64) -> u64 {
+    (seconds * 1000.0).round() as u64
+}

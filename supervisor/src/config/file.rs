@@ -1,0 +1,359 @@
+//! The configuration as it is written: one type per section, one field per key. The comments here are what
+//! editors show and the reference prints. What the values mean together is decided in `check.rs`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+mod backend;
+mod values;
+
+pub use self::backend::{AuthType, Backend, Fake, Kind};
+pub use self::values::{Count, Hidden, Switch};
+
+/// The configuration of proxylm.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "proxylm configuration", extend("required" = ["backends"]))]
+pub struct File {
+    /// For editors: where the schema of this file is.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Where clients come in.
+    pub proxy: Proxy,
+    /// Who may ask.
+    pub auth: Auth,
+    /// Which backend serves which request.
+    pub routing: Routing,
+    /// How requests wait.
+    pub scheduler: Scheduler,
+    /// What happens after a failed attempt.
+    pub retry: Retry,
+    /// How backends are looked after.
+    pub discovery: Discovery,
+    /// The history of requests.
+    pub storage: Storage,
+    /// The terminal screen.
+    pub tui: Tui,
+    /// Switches for clients and backends with habits of their own.
+    pub compat: Compat,
+    /// The servers that answer. At least one.
+    pub backends: Vec<Backend>,
+}
+
+/// Where clients come in.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Proxy {
+    /// The address to listen on, or a name for it. 0.0.0.0 is every interface, 127.0.0.1 this machine only.
+    pub host: String,
+    /// The port to listen on. 0: any that is free.
+    pub port: u16,
+    /// The least important messages that are logged.
+    pub log_level: Level,
+    /// How logs look.
+    pub log: Log,
+    /// How many processes face the clients. auto: 2 on up to 4 processors, else half of them, at most 8.
+    pub frontends: Count<1, 64>,
+    /// Bounds on what clients may do.
+    pub limits: Limits,
+    /// How long running requests may go on after a stop, in seconds. 0: they end at once. Default 30.
+    #[schemars(range(min = 0, max = 86_400))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u32>,
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 8080,
+            log_level: Level::Info,
+            log: Log::default(),
+            frontends: Count::Auto,
+            limits: Limits::default(),
+            shutdown_grace_seconds: None,
+        }
+    }
+}
+
+/// How logs look.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// text for people, json for machines.
+    pub format: Format,
+}
+
+/// The least important messages that are logged.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Everything, down to single decisions.
+    Debug,
+    /// What an operator wants to have seen.
+    #[default]
+    Info,
+    /// What may need a hand.
+    Warning,
+    /// The same as warning.
+    Warn,
+    /// What has gone wrong.
+    Error,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One readable line per message.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Bounds on what clients may do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The longest request body, in MiB.
+    #[schemars(range(min = 1, max = 4096))]
+    pub max_body_mb: u32,
+    /// How long a client may take for the head of a request, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub header_read_seconds: u32,
+    /// How long a client may take for the body of a request, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub body_read_seconds: u32,
+    /// How long a connection may be silent between requests, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub idle_seconds: u32,
+    /// The most connections at once, in each frontend.
+    #[schemars(range(min = 1))]
+    pub max_connections: u32,
+    /// Another name for `proxy.shutdown_grace_seconds`.
+    #[schemars(range(min = 0, max = 86_400))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_grace_seconds: Option<u32>,
+    /// Another name for `proxy.shutdown_grace_seconds`.
+    #[schemars(range(min = 0, max = 86_400))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shutdown_seconds: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_mb: 32,
+            header_read_seconds: 10,
+            body_read_seconds: 60,
+            idle_seconds: 400,
+            max_connections: 20_000,
+            shutdown_grace_seconds: None,
+            shutdown_seconds: None,
+        }
+    }
+}
+
+/// Who may ask.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// keys: a client shows one of `api_keys`. none: nobody is asked, on a loopback host only.
+    pub mode: AuthMode,
+    /// The clients and their keys. Without any, nobody is asked, on a loopback host only.
+    pub api_keys: Vec<ApiKey>,
+    /// The key of the administrator. It must differ from every client's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_key: Option<Hidden>,
+}
+
+/// Whether clients need a key.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthMode {
+    /// A client shows one of `api_keys`.
+    #[default]
+    Keys,
+    /// Nobody is asked.
+    None,
+}
+
+/// A client and its key.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "key"]))]
+pub struct ApiKey {
+    /// The client's name in logs and history. No two clients share one.
+    pub name: String,
+    /// The client's key, as it sends it.
+    pub key: Hidden,
+}
+
+/// Which backend serves which request.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Routing {
+    /// The rule that chooses among waiting requests and backends.
+    pub strategy: Strategy,
+    /// Names that stand for another model.
+    pub models: BTreeMap<String, Alias>,
+}
+
+/// The rule that chooses among waiting requests and backends.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Serve what is loaded, oldest first; switch the model when nothing waits for it.
+    #[default]
+    DeferredModelThenCapable,
+    /// Accepted; schedules like `deferred_model_then_capable` for now.
+    PreserveModelCoverage,
+    /// Accepted; schedules like `deferred_model_then_capable` for now.
+    FairShareRoundRobin,
+    /// Accepted; schedules like `deferred_model_then_capable` for now.
+    ModelAffinityLeastBusy,
+    /// Accepted; schedules like `deferred_model_then_capable` for now.
+    LeastBusy,
+    /// Accepted; schedules like `deferred_model_then_capable` for now.
+    RoundRobin,
+}
+
+/// What a model name stands for.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["model"]))]
+pub struct Alias {
+    /// The real model.
+    pub model: String,
+    /// The only backend to use. Without it: any that has the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+}
+
+/// How requests wait.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scheduler {
+    /// The most requests that may wait; one more is refused with 429. 0: nothing may wait.
+    pub max_queue: u32,
+    /// How long a request may wait, in seconds. 0: until its client leaves.
+    pub queue_timeout_seconds: u32,
+    /// How many requests in a row one model may have while others wait. Accepted, without effect for now.
+    pub max_consecutive_per_model: u32,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self { max_queue: 4096, queue_timeout_seconds: 0, max_consecutive_per_model: 0 }
+    }
+}
+
+/// What happens after a failed attempt.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// Attempts of one request over all backends, the first included. 1: no second attempt.
+    #[schemars(range(min = 1))]
+    pub max_attempts: u32,
+    /// The pause before the second attempt, in milliseconds; it doubles with each further one. 0: no pause.
+    pub initial_backoff_ms: u32,
+    /// The longest pause, in milliseconds. Not less than `initial_backoff_ms`.
+    pub max_backoff_ms: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 8000 }
+    }
+}
+
+/// How backends are looked after.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Discovery {
+    /// Whether backends that are up are asked for their models again and again.
+    pub enabled: bool,
+    /// The pause between two questions, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub interval_seconds: u32,
+    /// How many failed questions in a row take a backend down.
+    #[schemars(range(min = 1))]
+    pub unhealthy_after_failed_polls: u32,
+    /// How long an answer may take, in seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    pub timeout_seconds: u32,
+}
+
+impl Default for Discovery {
+    fn default() -> Self {
+        Self { enabled: true, interval_seconds: 30, unhealthy_after_failed_polls: 3, timeout_seconds: 5 }
+    }
+}
+
+/// The history of requests.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// The database's file. A relative path starts at the folder of the program.
+    pub database_path: String,
+    /// How long ended requests are kept, in days. 0: for ever.
+    pub history_retention_days: u32,
+    /// Whether the file is compacted at every start.
+    pub vacuum_on_start: bool,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { database_path: "./proxylm.db".to_owned(), history_retention_days: 30, vacuum_on_start: false }
+    }
+}
+
+/// The terminal screen.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tui {
+    /// How long ended requests stay on the screen, in minutes. 0: they leave at once.
+    pub show_completed_minutes: u32,
+}
+
+impl Default for Tui {
+    fn default() -> Self {
+        Self { show_completed_minutes: 30 }
+    }
+}
+
+/// Switches for clients and backends with habits of their own.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compat {
+    /// What happens to `response_format` in requests.
+    pub response_format_mode: ResponseFormatMode,
+    /// Whether backends are asked for token counts in streams when the client did not ask. The extra chunk is
+    /// taken out again. auto: of Ollama, LM Studio, llama.cpp and vLLM; always: also of type openai.
+    pub stream_usage: StreamUsage,
+}
+
+/// What happens to `response_format` in requests.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseFormatMode {
+    /// Nothing.
+    #[default]
+    Passthrough,
+}
+
+/// Whether backends are asked for token counts in streams.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// Ollama, LM Studio, llama.cpp and vLLM are.
+    #[default]
+    Auto,
+    /// All are that speak OpenAI's API.
+    Always,
+    /// None is.
+    Never,
+}

@@ -1,0 +1,145 @@
+//! The keys of one backend, as written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Count, Hidden, Switch};
+
+/// A server that answers.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name"]))]
+pub struct Backend {
+    /// Its name: 1 to 64 letters, digits, dots, dashes or underscores. No two backends share one.
+    pub name: String,
+    /// Its address: http or https, host, port, and a path if it has one. A /v1 at the end makes no difference.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// What software it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// Which backend is preferred among those that could serve: the lower number.
+    pub priority: i32,
+    /// How many requests it gets at once. auto: 1 for lmstudio, ollama, llamacpp and fake; 8 for vllm, anthropic
+    /// and openai on the public internet with https; 1 for any other openai.
+    pub slots: Count<1, 65_535>,
+    /// Another name for slots; 0 is auto.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 65_535))]
+    pub max_concurrency: Option<u32>,
+    /// Whether it is never asked for a second model while one is answering. auto: yes, except for anthropic and
+    /// for openai on the public internet with https.
+    pub serialize_by_model: Switch,
+    /// How long a whole answer that is not streamed may take, in seconds.
+    #[schemars(range(min = 1, max = 604_800))]
+    pub timeout_seconds: u32,
+    /// How long the first piece of an answer may take, model loading included, in seconds. 0: for ever. Default 300.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub first_byte_timeout_seconds: Option<u32>,
+    /// Another name for `first_byte_timeout_seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub header_timeout_seconds: Option<u32>,
+    /// How long an answer may pause between two pieces, in seconds. 0: for ever.
+    #[schemars(range(min = 0, max = 604_800))]
+    pub idle_timeout_seconds: u32,
+    /// How long connecting may take, in seconds. 0: as long as the system tries.
+    #[schemars(range(min = 0, max = 3600))]
+    pub connect_timeout_seconds: u32,
+    /// The key to show it. null or empty: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<Hidden>,
+    /// How the key is shown. auto: x-api-key for anthropic, else as a bearer token.
+    pub auth_type: AuthType,
+    /// The models it has. Empty: whatever it lists.
+    pub models: Vec<String>,
+    /// How the fake behaves; only for type fake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fake: Option<Fake>,
+}
+
+impl Default for Backend {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: String::new(),
+            kind: Kind::OpenAi,
+            priority: 100,
+            slots: Count::Auto,
+            max_concurrency: None,
+            serialize_by_model: Switch::Auto,
+            timeout_seconds: 600,
+            first_byte_timeout_seconds: None,
+            header_timeout_seconds: None,
+            idle_timeout_seconds: 300,
+            connect_timeout_seconds: 10,
+            api_key: None,
+            auth_type: AuthType::Auto,
+            models: Vec::new(),
+            fake: None,
+        }
+    }
+}
+
+/// What software a backend is.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Anything that speaks OpenAI's API.
+    #[default]
+    OpenAi,
+    /// The same as openai.
+    #[serde(rename = "")]
+    Unsaid,
+    /// Anthropic's API.
+    Anthropic,
+    /// Ollama.
+    Ollama,
+    /// LM Studio.
+    LmStudio,
+    /// llama.cpp's server.
+    LlamaCpp,
+    /// vLLM.
+    Vllm,
+    /// Nobody: made-up answers, for demonstrations and tests.
+    Fake,
+}
+
+/// How a key is shown to a backend.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuthType {
+    /// As its type expects.
+    #[default]
+    Auto,
+    /// Authorization: Bearer
+    Bearer,
+    /// x-api-key
+    XApiKey,
+    /// Not at all.
+    None,
+}
+
+/// How a fake backend behaves. It holds one model at a time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fake {
+    /// The models it offers. Empty: those under models.
+    pub models: Vec<String>,
+    /// How long it takes to load one, in seconds.
+    #[schemars(range(min = 0, max = 3600))]
+    pub load_seconds: f64,
+    /// The pause between two words, in milliseconds.
+    #[schemars(range(min = 0, max = 60_000))]
+    pub word_ms: u32,
+    /// How many words it says.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub words: u32,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self { models: Vec::new(), load_seconds: 2.0, word_ms: 60, words: 40 }
+    }
+}

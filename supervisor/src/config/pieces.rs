@@ -1,0 +1,118 @@
+//! What each part of the instance gets of the configuration.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+use ipc_proto::control::{Access, ClientKey, ClientLimits, WorkerSpec};
+use ipc_proto::ids::{BackendId, KeyId};
+use ipc_proto::secret::{Pepper, Secret};
+
+use super::address::without_brackets;
+use super::check::backend_id;
+use super::error::ConfigError;
+use super::{Config, LogFormat, LogLevel};
+use crate::scheduler::catalog::{Catalog, Strategy};
+
+impl Config {
+    /// What the scheduler gets. A backend's id is its place in the file.
+    pub fn catalog(&self) -> Catalog {
+        let backends = self.backends.iter().enumerate();
+        let clients = self.keys.iter().enumerate();
+        Catalog {
+            backends: backends.map(|(index, backend)| (backend_id(index), backend.catalog.clone())).collect(),
+            aliases: self.aliases.clone(),
+            clients: clients.map(|(index, (name, _))| (key_id(index), name.clone())).collect(),
+            // The only one there is; the others' names are accepted with a warning.
+            strategy: Strategy::DrainThenSwitch,
+            queue: self.queue,
+            retry: self.retry,
+            health: self.health,
+            frontends: self.frontends,
+            shutdown_grace_ms: u64::try_from(self.shutdown_grace.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// What the worker of `backend` gets, its key included; `None` if there is no such backend.
+    pub fn worker_spec(&self, backend: BackendId, run_dir: &Path) -> Option<WorkerSpec> {
+        let backend = self.backends.get(usize::try_from(backend.0).ok()?)?;
+        Some(WorkerSpec {
+            name: backend.catalog.name.clone(),
+            kind: backend.catalog.kind,
+            base_url: backend.catalog.url.clone(),
+            credential: backend.credential.clone(),
+            run_dir: run_dir.to_owned(),
+            timeouts: backend.timeouts,
+            probe: self.probe.clone(),
+            ask_for_usage: backend.ask_for_usage,
+            fake: backend.fake.clone(),
+        })
+    }
+
+    /// What frontends know of keys: their digests under `pepper`.
+    pub fn access(&self, pepper: Pepper) -> Access {
+        let key = |(index, (name, key)): (usize, &(String, Secret))| ClientKey {
+            id: key_id(index),
+            name: name.clone(),
+            digest: pepper.digest(key.expose()),
+        };
+        Access {
+            pepper,
+            keys: self.keys.iter().enumerate().map(key).collect(),
+            admin: self.admin_key.as_ref().map(|key| pepper.digest(key.expose())),
+        }
+    }
+
+    /// The bounds on what clients may do to one frontend.
+    pub fn client_limits(&self) -> ClientLimits {
+        self.limits
+    }
+
+    /// The least important messages to log.
+    pub fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    /// How logs are to look.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    /// How many frontends to run.
+    pub fn frontends(&self) -> u16 {
+        self.frontends
+    }
+
+    /// Where to listen; asks the system for the address if the host is a name, and may wait for that.
+    pub fn listen_address(&self) -> Result<SocketAddr, ConfigError> {
+        let failed = |source| ConfigError::Host { host: self.host.clone(), source };
+        let found = (without_brackets(&self.host), self.port).to_socket_addrs().map_err(failed)?;
+        let found: Vec<_> = found.collect();
+        let preferred = found.iter().find(|address| address.is_ipv4()).or(found.first());
+        preferred.copied().ok_or_else(|| failed(std::io::Error::other("the name has no address")))
+    }
+
+    /// How many backends there are.
+    pub fn backend_count(&self) -> usize {
+        self.backends.len()
+    }
+
+    /// How many clients have a key.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether clients are asked for a key.
+    pub fn asks_for_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// The word for the strategy, as configured.
+    pub fn strategy(&self) -> String {
+        super::word(&self.file.routing.strategy)
+    }
+}
+
+/// The id of the client key at `index` in the file.
+fn key_id(index: usize) -> KeyId {
+    KeyId(u32::try_from(index).expect("a file holds fewer keys than that"))
+}

@@ -1,0 +1,188 @@
+//! Operators' calls: who asked, how an answer goes back, and which call is an order for the scheduler.
+
+use ipc_proto::frame::FrameError;
+use ipc_proto::link::{Outbox, SendError};
+use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, Response, Snapshot};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::clock::Time;
+use crate::scheduler::{Order, Scheduler};
+use crate::store::StoreError;
+
+/// Somebody who waits for the answer to one call.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    id: u32,
+    outbox: Outbox<Response>,
+    /// Given back when the call is answered, so that the operator's next one is read.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Caller {
+    /// Who asked under `id` and reads answers from `outbox`.
+    pub(crate) fn new(id: u32, outbox: Outbox<Response>, place: OwnedSemaphorePermit) -> Self {
+        Self { id, outbox, _place: place }
+    }
+
+    /// Answers. An answer too long for a frame loses its last requests until it fits; an operator who does not read
+    /// is left.
+    pub(crate) fn answer(self, reply: Result<Reply, Refusal>) {
+        let mut response = Response { id: self.id, reply };
+        loop {
+            match self.outbox.send(&response) {
+                Err(SendError::Frame(FrameError::TooLong { .. } | FrameError::Encode(_)))
+                    if shorten(&mut response) => {}
+                Err(error @ SendError::Frame(_)) => {
+                    tracing::error!(%error, "an answer to an operator cannot be sent");
+                    return self.outbox.close();
+                }
+                Err(SendError::Full) => {
+                    tracing::warn!("an operator does not read its answers; its link is closed");
+                    return self.outbox.close();
+                }
+                Ok(()) | Err(SendError::Closed) => return,
+            }
+        }
+    }
+}
+
+/// Drops the second half of the requests in an answer. Returns whether there was one.
+fn shorten(response: &mut Response) -> bool {
+    let requests = match &mut response.reply {
+        Ok(Reply::Snapshot(snapshot)) => &mut snapshot.requests,
+        Ok(Reply::History(requests)) => requests,
+        Ok(Reply::Done(_)) | Err(_) => return false,
+    };
+    let half = requests.len() / 2;
+    let shorter = half < requests.len();
+    requests.truncate(half);
+    shorter
+}
+
+/// What a command asks of us.
+#[derive(PartialEq, Debug)]
+pub(crate) enum Asked {
+    /// The state.
+    Snapshot,
+    /// The past.
+    History(HistoryQuery),
+    /// The scheduler is to do something.
+    Order(Order),
+}
+
+/// What `command` asks of us.
+pub(crate) fn asked(command: Command) -> Asked {
+    Asked::Order(match command {
+        Command::Snapshot => return Asked::Snapshot,
+        Command::History(query) => return Asked::History(query),
+        Command::Drain { backend } => Order::Drain { backend },
+        Command::Undrain { backend } => Order::Undrain { backend },
+        Command::Cancel { request } => Order::Cancel { request },
+        Command::Restart { backend } => Order::Restart { backend },
+        Command::Stop => Order::Stop,
+    })
+}
+
+/// The whole state: what the scheduler knows, and what `instance` and `history_lost` say of the rest.
+pub(crate) fn snapshot(
+    scheduler: &Scheduler,
+    now: Time,
+    instance: InstanceView,
+    history_lost: u64,
+) -> Snapshot {
+    let (requests, live) = scheduler.live_requests(now, Snapshot::MAX_REQUESTS);
+    let mut counters = scheduler.counters();
+    counters.history_lost = history_lost;
+    Snapshot {
+        instance,
+        frontends: scheduler.frontends(),
+        backends: scheduler.backends(now),
+        requests,
+        live,
+        counters,
+    }
+}
+
+/// How a question about the past that cannot be answered is refused.
+pub(crate) fn refusal(error: &StoreError) -> Refusal {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    Refusal { message: format!("{error}{cause}"), hint: error.hint().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dialect::Endpoint;
+    use ipc_proto::link;
+    use ipc_proto::operator::{Call, RequestRecord, RequestState};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn long_record() -> RequestRecord {
+        RequestRecord {
+            id: String::new(),
+            exchange: String::new(),
+            client: String::new(),
+            model: String::new(),
+            endpoint: Endpoint::Completions,
+            stream: false,
+            state: RequestState::Failed,
+            backend: String::new(),
+            attempts: 1,
+            swap: false,
+            last_failed_backend: String::new(),
+            http_status: None,
+            upstream_status: None,
+            error_code: String::new(),
+            error: "x".repeat(3000),
+            arrived_unix_us: 0,
+            started_unix_us: None,
+            ended_unix_us: None,
+            queue_us: None,
+            load_us: None,
+            first_byte_us: None,
+            total_us: None,
+            input_tokens: None,
+            output_tokens: None,
+            cached_tokens: None,
+            reasoning_tokens: None,
+            request_bytes: 0,
+            response_bytes: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_over_the_frame_limit_is_shortened_until_it_fits() {
+        let (near, far) = tokio::io::duplex(4 << 20);
+        let (outbox, _inbox, writer) = link::open::<Response, Call, _>(near);
+        let (_outbox, mut answers, _writer) = link::open::<Call, Response, _>(far);
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let caller = Caller::new(9, outbox.clone(), place);
+        caller.answer(Ok(Reply::History(vec![long_record(); 1000])));
+        assert_eq!(places.available_permits(), 1, "the next call may come");
+        outbox.close();
+        writer.run().await.unwrap();
+        match answers.recv().await.unwrap() {
+            Some(Response { id: 9, reply: Ok(Reply::History(rows)) }) => assert_eq!(rows.len(), 250),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_order_reaches_the_scheduler_under_its_own_name() {
+        let backend = || "desk".to_owned();
+        assert_eq!(asked(Command::Snapshot), Asked::Snapshot);
+        assert_eq!(
+            asked(Command::Drain { backend: backend() }),
+            Asked::Order(Order::Drain { backend: backend() })
+        );
+        assert_eq!(
+            asked(Command::Restart { backend: backend() }),
+            Asked::Order(Order::Restart { backend: backend() })
+        );
+        assert_eq!(asked(Command::Stop), Asked::Order(Order::Stop));
+    }
+}

@@ -1,0 +1,313 @@
+//! Who may wait, and for whom: a model's name becomes a lane, and a request that nobody can serve is refused with the
+//! true reason.
+
+use dialect::Endpoint;
+use ipc_proto::control::{Admission, BackendKind};
+use ipc_proto::failure::{Failure, FailureKind};
+use ipc_proto::ids::{BackendId, FrontendId, RequestId};
+
+use super::backend::{Backend, Health, Service};
+use super::laws::Laws;
+use super::queue::{LaneKey, Place};
+use super::request::{Request, Stage};
+use super::timer::Timer;
+use super::{Effect, Phase, Scheduler, Turn};
+use crate::clock::Time;
+
+/// How long requests wait for a backend when none that could serve them is usable, in milliseconds: long enough for a
+/// server that restarts, short enough that a client still wants to know.
+const STRANDED_MS: u64 = 10_000;
+/// A request that has avoided the backend that failed it for so long may go there again, even if the others are
+/// merely busy. In milliseconds.
+const AVOIDED_MS: u64 = 15_000;
+/// The shortest time clients are told to stay away, in milliseconds: the header counts seconds.
+const SHORTEST_RETRY_AFTER_MS: u64 = 1000;
+/// The longest we guess.
+const LONGEST_GUESS_MS: u64 = 60_000;
+
+/// What the backends that could serve a lane amount to.
+#[derive(Default)]
+struct Prospects {
+    is_listed: bool,
+    is_spoken: bool,
+    is_anything_read: bool,
+    next_probe: Option<Time>,
+    end_of_rest: Option<Time>,
+}
+
+impl<L: Laws> Scheduler<L> {
+    /// A request wants an attempt.
+    pub(super) fn admit(&mut self, turn: &mut Turn<'_>, frontend: FrontendId, admission: Admission) {
+        let id = admission.request;
+        if !self.is_seated(frontend) || self.requests.contains_key(&id) {
+            return;
+        }
+        self.counters.admitted += 1;
+        self.last_order += 1;
+        let waited_us = admission.waited_ms.saturating_mul(1000);
+        let arrived = Time(turn.now.0.saturating_sub(waited_us));
+        let request = Request {
+            frontend,
+            lane: self.lane_of(&admission),
+            admission,
+            place: Place { arrived, order: self.last_order },
+            stage: Stage::Answered,
+            avoided: None,
+            attempts: 0,
+            lapses: 0,
+            waited_us,
+            live: 0,
+            attempt: super::request::Attempt::default(),
+            usage: dialect::Usage::default(),
+            last_failed: None,
+            failure: None,
+            end: None,
+        };
+        let refusal = self.refusal(turn, &request.lane, request.admission.endpoint);
+        self.requests.insert(id, Box::new(request));
+        if let Some(seat) = self.seats.get_mut(&frontend.seat) {
+            seat.requests.insert(id);
+        }
+        match refusal {
+            Some(failure) => self.refuse(turn, id, failure),
+            None => {
+                self.enter_queue(turn, id, 0);
+                self.changes.newcomer = Some(id);
+            }
+        }
+    }
+
+    fn lane_of(&self, admission: &Admission) -> LaneKey {
+        let alias = self.catalog.aliases.get(&admission.model);
+        LaneKey {
+            model: alias.map_or_else(|| admission.model.clone(), |alias| alias.model.clone()),
+            dialect: admission.endpoint.dialect(),
+            only: alias.and_then(|alias| alias.backend),
+        }
+    }
+
+    /// Lets a request wait, at its own place, after a pause.
+    pub(super) fn enter_queue(&mut self, turn: &mut Turn<'_>, id: RequestId, pause_ms: u64) {
+        let limit = self.catalog.queue.timeout_ms;
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        self.waiting += 1;
+        let since = turn.now;
+        request.stage = Stage::Queued { since };
+        turn.effects.push(Effect::Changed(id));
+        let limit = [limit, request.admission.deadline_ms].into_iter().flatten().min();
+        if let Some(limit) = limit {
+            let left = limit.saturating_mul(1000).saturating_sub(request.waited_us);
+            self.timers.arm(Timer::Patience(id), Time(turn.now.0.saturating_add(left)));
+        }
+        if pause_ms > 0 {
+            request.stage = Stage::Paused { since };
+            self.timers.arm(Timer::Pause(id), turn.now.plus_millis(pause_ms));
+        } else {
+            self.join_lane(turn, id);
+        }
+    }
+
+    fn join_lane(&mut self, turn: &Turn<'_>, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let (backends, ranking) = (&self.backends, &self.ranking);
+        let lane = &request.lane;
+        let is_new = self.queue.insert(lane, request.place, id, request.avoided, || {
+            candidates(backends, ranking, lane).map(|backend| backend.id).collect()
+        });
+        self.changes.work = true;
+        if request.avoided.is_some() && L::EXCLUSION_YIELDS {
+            self.timers.arm(Timer::Exclusion(id), turn.now.plus_millis(AVOIDED_MS));
+        }
+        if is_new && !self.is_served(lane) {
+            self.timers.arm(Timer::Stranded(lane.clone()), turn.now.plus_millis(STRANDED_MS));
+        }
+    }
+
+    /// The pause of a request is over.
+    pub(super) fn pause_over(&mut self, turn: &Turn<'_>, id: RequestId) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        if let Stage::Paused { since } = request.stage {
+            request.stage = Stage::Queued { since };
+            self.join_lane(turn, id);
+        }
+    }
+
+    /// A request has avoided a backend for long enough.
+    pub(super) fn exclusion_over(&mut self, turn: &Turn<'_>, id: RequestId) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        if matches!(request.stage, Stage::Queued { .. }) {
+            self.queue.remove(&request.lane, request.place, request.avoided);
+            request.avoided = None;
+            self.join_lane(turn, id);
+        }
+    }
+
+    /// A request has waited as long as it may.
+    pub(super) fn patience_over(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let detail = match &request.failure {
+            Some(failure) => format!("no slot was free in time; before that: {}", failure.detail),
+            None => "no slot was free in time".to_owned(),
+        };
+        let failure = Failure::new(FailureKind::QueueTimeout, detail);
+        let retry_after = self.guess_wait_ms();
+        self.refuse(turn, id, failure.with_retry_after_ms(Some(retry_after)));
+    }
+
+    /// No backend for a lane has come back in time.
+    pub(super) fn stranded(&mut self, turn: &mut Turn<'_>, lane: &LaneKey) {
+        let ids: Vec<RequestId> = self.queue.lane(lane).map(|lane| lane.requests().collect()).unwrap_or_default();
+        for id in ids {
+            let Some(request) = self.requests.get(&id) else { continue };
+            let before = request.failure.as_ref().map(|failure| failure.detail.clone());
+            let mut failure = self.refusal(turn, lane, request.admission.endpoint).unwrap_or_else(|| {
+                Failure::new(FailureKind::NoBackend, "no backend for the model became usable in time")
+                    .with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
+            });
+            if let Some(before) = before {
+                failure.detail = format!("{}; before that: {before}", failure.detail);
+            }
+            self.refuse(turn, id, failure);
+        }
+    }
+
+    /// Refuses the newcomer if more wait than may.
+    pub(super) fn bound_queue(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        let is_waiting = self.requests.get(&id).is_some_and(|request| request.waiting_since().is_some());
+        if is_waiting && self.waiting > self.catalog.queue.max_waiting {
+            self.counters.queue_full += 1;
+            let detail = format!("{} requests wait already", self.waiting - 1);
+            let retry_after = self.guess_wait_ms();
+            let failure = Failure::new(FailureKind::QueueFull, detail).with_retry_after_ms(Some(retry_after));
+            self.refuse(turn, id, failure);
+        }
+    }
+
+    /// How long the queue will take to pass, by what attempts have taken so far, in milliseconds.
+    fn guess_wait_ms(&self) -> u64 {
+        let slots: u64 = self
+            .backends
+            .values()
+            .filter(|backend| backend.is_open())
+            .map(|backend| u64::from(backend.spec.slots))
+            .sum();
+        let mean_ms = self.mean_attempt_us.unwrap_or(0) / 1000;
+        let guess = mean_ms.saturating_mul(self.waiting) / slots.max(1);
+        guess.clamp(SHORTEST_RETRY_AFTER_MS, LONGEST_GUESS_MS)
+    }
+
+    /// Renews which backends each lane may use, and who waits in vain.
+    pub(super) fn survey(&mut self, turn: &Turn<'_>) {
+        let mut stranded = Vec::new();
+        for (key, lane) in self.queue.lanes_mut() {
+            lane.candidates.clear();
+            let mut is_served = false;
+            for backend in candidates(&self.backends, &self.ranking, key) {
+                lane.candidates.push(backend.id);
+                is_served |= backend.is_in_service();
+            }
+            stranded.push((key.clone(), !is_served));
+        }
+        for (key, is_stranded) in stranded {
+            let timer = Timer::Stranded(key);
+            if !is_stranded {
+                self.timers.disarm(&timer);
+            } else if self.timers.due(&timer).is_none() {
+                self.timers.arm(timer, turn.now.plus_millis(STRANDED_MS));
+            }
+        }
+    }
+
+    /// Whether some backend that can serve `lane` is usable.
+    pub(super) fn is_served(&self, lane: &LaneKey) -> bool {
+        candidates(&self.backends, &self.ranking, lane).any(|backend| backend.is_in_service())
+    }
+
+    /// Why requests of `lane` need not wait; `None` if they may.
+    pub(super) fn refusal(&self, turn: &Turn<'_>, lane: &LaneKey, endpoint: Endpoint) -> Option<Failure> {
+        match self.phase {
+            Phase::Starting => return None,
+            Phase::Running => {}
+            Phase::Draining(_) | Phase::Stopped => return Some(draining("the instance is stopping")),
+        }
+        let prospects = self.prospects(lane)?;
+        let model = lane.model.as_str();
+        let until = |time: Time| Some((time.since(turn.now) / 1000).max(SHORTEST_RETRY_AFTER_MS));
+        Some(if !prospects.is_listed && prospects.is_anything_read {
+            Failure::new(FailureKind::UnknownModel, format!("no backend offers the model {model}"))
+        } else if !prospects.is_listed {
+            Failure::new(FailureKind::NoBackend, "no backend could be asked for its models yet")
+                .with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
+        } else if !prospects.is_spoken {
+            let detail = format!("no backend that offers {model} answers {}", endpoint.path());
+            Failure::new(FailureKind::Untranslatable, detail)
+        } else if let Some(next_probe) = prospects.next_probe {
+            Failure::new(FailureKind::NoBackend, format!("every backend that offers {model} is down"))
+                .with_retry_after_ms(until(next_probe))
+        } else if let Some(end_of_rest) = prospects.end_of_rest {
+            Failure::new(FailureKind::Overloaded, format!("every backend that offers {model} has too much to do"))
+                .with_retry_after_ms(until(end_of_rest))
+        } else {
+            draining(&format!("every backend that offers {model} is being drained"))
+        })
+    }
+
+    /// What the backends amount to for `lane`; `None` if one of them can serve it, now or in a moment.
+    fn prospects(&self, lane: &LaneKey) -> Option<Prospects> {
+        let mut prospects = Prospects::default();
+        for backend in self.backends.values() {
+            prospects.is_anything_read |= backend.is_read();
+            let is_allowed = lane.only.is_none_or(|only| only == backend.id);
+            if is_allowed && speaks(backend.spec.kind, lane) && backend.may_list_more() {
+                return None;
+            }
+            if !is_allowed || !backend.lists(&lane.model) {
+                continue;
+            }
+            prospects.is_listed = true;
+            if !speaks(backend.spec.kind, lane) {
+                continue;
+            }
+            prospects.is_spoken = true;
+            match (&backend.health, backend.service) {
+                (_, Service::Drained | Service::Retired) => {}
+                (Health::Down { next_probe, .. }, Service::Open) => {
+                    let next = prospects.next_probe.map_or(*next_probe, |soonest| soonest.min(*next_probe));
+                    prospects.next_probe = Some(next);
+                }
+                _ => match backend.rest.filter(|rest| rest.is_long) {
+                    Some(rest) => {
+                        let end = prospects.end_of_rest.map_or(rest.until, |soonest| soonest.min(rest.until));
+                        prospects.end_of_rest = Some(end);
+                    }
+                    None => return None,
+                },
+            }
+        }
+        Some(prospects)
+    }
+}
+
+fn draining(detail: &str) -> Failure {
+    Failure::new(FailureKind::Draining, detail).with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
+}
+
+fn speaks(kind: BackendKind, lane: &LaneKey) -> bool {
+    Endpoint::ALL.into_iter().any(|endpoint| endpoint.dialect() == lane.dialect && kind.speaks(endpoint))
+}
+
+/// The backends that can serve `lane`, up or down, best first.
+fn candidates<'a>(
+    backends: &'a std::collections::BTreeMap<BackendId, Backend>,
+    ranking: &'a [BackendId],
+    lane: &'a LaneKey,
+) -> impl Iterator<Item = &'a Backend> {
+    ranking.iter().filter_map(|id| backends.get(id)).filter(|backend| is_candidate(backend, lane))
+}
+
+/// Whether `backend`, up or down, can serve `lane`.
+pub(super) fn is_candidate(backend: &Backend, lane: &LaneKey) -> bool {
+    lane.only.is_none_or(|only| only == backend.id)
+        && speaks(backend.spec.kind, lane)
+        && backend.lists(&lane.model)
+}

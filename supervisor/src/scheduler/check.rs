@@ -1,0 +1,84 @@
+//! What must hold after every event. Development builds look; the product does not.
+
+use super::laws::Laws;
+use super::policy::{self, Board, Choice};
+use super::request::Stage;
+use super::timer::Timer;
+use super::{Phase, Scheduler};
+use crate::clock::Time;
+
+/// So many live requests are looked at after every event; with more, the sweep comes more rarely, so that its cost
+/// per event stays the same.
+const SWEEP: u64 = 256;
+
+impl<L: Laws> Scheduler<L> {
+    /// Panics if an invariant is broken.
+    pub(super) fn check(&mut self, now: Time) {
+        self.checks += 1;
+        if !self.checks.is_multiple_of(self.requests.len() as u64 / SWEEP + 1) {
+            return;
+        }
+        if self.phase == Phase::Stopped {
+            assert!(self.requests.is_empty() && self.timers.next().is_none(), "stopped, and not quiet");
+            return;
+        }
+        assert!(self.timers.next().is_none_or(|next| next > now), "a deadline that has passed: a busy loop");
+        self.check_slots();
+        self.check_requests();
+        self.check_progress(now);
+    }
+
+    fn check_slots(&self) {
+        let mut held = 0;
+        for backend in self.backends.values() {
+            held += backend.grants.len();
+            let (taken, ceiling) = (backend.grants.len(), backend.ceiling as usize);
+            assert!(taken <= ceiling, "{}: {taken} slots taken of {ceiling}", backend.spec.name);
+            let mut models = backend.grants.values().map(|grant| &grant.model);
+            let first = models.next();
+            assert!(
+                !backend.spec.serialize_by_model || models.all(|model| Some(model) == first),
+                "{}: two models at once",
+                backend.spec.name
+            );
+            let is_own = |worker: ipc_proto::ids::WorkerId| worker == backend.worker_id();
+            assert!(backend.grants.values().all(|grant| is_own(grant.worker)), "a grant of a dead generation");
+        }
+        let live: usize = self.requests.values().map(|request| request.live as usize).sum();
+        assert_eq!(held, live, "every grant has its request");
+    }
+
+    fn check_requests(&self) {
+        let (mut waiting, mut queued) = (0, 0);
+        for (id, request) in &self.requests {
+            assert!(request.attempts <= self.catalog.retry.max_attempts.max(1), "{id}: too many attempts");
+            assert_eq!(request.end.is_some(), request.stage == Stage::Closed, "{id}: ended means closed");
+            assert!(request.stage != Stage::Closed || request.live > 0, "{id}: closed, and not forgotten");
+            match request.stage {
+                Stage::Queued { .. } => queued += 1,
+                Stage::Paused { .. } => {
+                    waiting += 1;
+                    assert!(self.timers.due(&Timer::Pause(*id)).is_some(), "{id}: a pause without end");
+                }
+                _ => {}
+            }
+        }
+        let in_lanes: usize = self.queue.lanes().map(|(_, lane)| lane.len()).sum();
+        assert_eq!(in_lanes, queued, "who is queued has a place in a lane");
+        assert_eq!(self.waiting, (waiting + queued) as u64, "the number of waiting requests");
+    }
+
+    fn check_progress(&self, now: Time) {
+        if self.is_stopping() {
+            assert_eq!(self.waiting, 0, "nobody waits for an instance that ends");
+            return;
+        }
+        let board = Board::<L>::new(&self.queue, &self.backends);
+        let choice = policy::choose(self.catalog.strategy, &board, now);
+        assert!(matches!(choice, Choice::Wait { .. }), "something could be done: {choice:?}");
+        for (key, _) in self.queue.lanes() {
+            let is_watched = self.timers.due(&Timer::Stranded(key.clone())).is_some();
+            assert!(is_watched != self.is_served(key), "{key:?}: waits in vain, or is given up too early");
+        }
+    }
+}

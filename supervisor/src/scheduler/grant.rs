@@ -1,0 +1,255 @@
+//! Grants: one slot leased for one attempt, from the offer to the worker's last word.
+//!
+//! Five laws: only the worker frees a slot, by its word or its death; a revoked grant is refused by the worker for
+//! ever after; slots belong to the backend and not to a generation of its worker; news names its generation and
+//! touches no other; request and attempt end separately, each once.
+
+use ipc_proto::control::{Ending, Finished, Grant as Lease, ToFrontend, ToWorker};
+use ipc_proto::ids::{BackendId, GrantId, ModelName, RequestId, WorkerId};
+
+use super::belief::Reach;
+use super::laws::Laws;
+use super::policy::Reason;
+use super::request::Stage;
+use super::timer::Timer;
+use super::{Effect, Scheduler, Turn};
+
+/// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
+/// is stuck.
+const TTL_MS: u64 = 5000;
+/// How long a worker may take to answer a revocation, or to notice that its client has gone, in milliseconds.
+const WORKER_PATIENCE_MS: u64 = 5000;
+/// A finished attempt counts for so much in the running mean of their lengths: one in eight.
+const MEAN_WEIGHT: u64 = 8;
+
+/// How far a grant has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GrantStage {
+    /// The frontend has been told.
+    Offered,
+    /// It has come to the worker.
+    Active,
+    /// The worker has been told to stop it or never to start it.
+    Revoking,
+}
+
+/// A live grant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Grant {
+    pub(super) request: RequestId,
+    pub(super) worker: WorkerId,
+    pub(super) model: ModelName,
+    pub(super) stage: GrantStage,
+    /// Whether it made the backend change its model.
+    is_swap: bool,
+    /// Whether its failure has been held against the backend.
+    is_blamed: bool,
+}
+
+impl<L: Laws> Scheduler<L> {
+    /// Takes a slot of `backend` for `request` and offers it to its frontend.
+    ///
+    /// The slot stays taken until the worker reports [`Finished`](super::Event::Finished) or dies, also when the
+    /// offer lapses: only the worker knows that nothing is running.
+    pub(super) fn grant(&mut self, turn: &mut Turn<'_>, id: RequestId, on: BackendId, reason: Reason) {
+        self.leave_queue(turn, id);
+        self.last_grant += 1;
+        let grant = GrantId(self.last_grant);
+        let (Some(request), Some(backend)) = (self.requests.get_mut(&id), self.backends.get_mut(&on)) else {
+            return;
+        };
+        let model = request.lane.model.clone();
+        let is_swap = backend.spec.serialize_by_model && backend.belief.sent(&model);
+        debug_assert_eq!(is_swap, reason == Reason::Switch, "the strategy knows what it asks for");
+        request.attempts += 1;
+        request.live += 1;
+        request.stage = Stage::Granted { grant, backend: on, has_arrived: false };
+        request.failure = None;
+        request.attempt.backend = Some(on);
+        request.attempt.granted = Some(turn.now);
+        request.attempt.is_swap = is_swap;
+        if request.attempts > 1 {
+            self.counters.retries += 1;
+        }
+        let worker = backend.worker_id();
+        let lease = Lease {
+            grant,
+            request: id,
+            worker,
+            model: (model != request.admission.model).then(|| model.clone()),
+            ttl_ms: TTL_MS,
+            attempt: request.attempts,
+        };
+        let taken =
+            Grant { request: id, worker, model, stage: GrantStage::Offered, is_swap, is_blamed: false };
+        backend.grants.insert(grant, taken);
+        turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Granted(Box::new(lease))));
+        turn.effects.push(Effect::Changed(id));
+        self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(TTL_MS));
+    }
+
+    /// The live grant that `worker`, if it is the one of today, speaks of.
+    fn spoken_of(&mut self, worker: WorkerId, grant: GrantId) -> Option<&mut Grant> {
+        if !self.is_current_worker(worker) {
+            return None;
+        }
+        self.backends.get_mut(&worker.backend)?.grants.get_mut(&grant)
+    }
+
+    /// A frontend came to its worker.
+    pub(super) fn started(&mut self, worker: WorkerId, grant: GrantId) {
+        let Some(granted) = self.spoken_of(worker, grant) else { return };
+        let id = granted.request;
+        if granted.stage == GrantStage::Offered {
+            granted.stage = GrantStage::Active;
+            self.timers.disarm(&Timer::Grant(worker.backend, grant));
+        }
+        self.mark_arrived(id, grant);
+    }
+
+    fn mark_arrived(&mut self, id: RequestId, grant: GrantId) {
+        if let Some(request) = self.requests.get_mut(&id)
+            && let Stage::Granted { grant: latest, has_arrived, .. } = &mut request.stage
+            && *latest == grant
+        {
+            *has_arrived = true;
+        }
+    }
+
+    /// A backend's answer has begun.
+    pub(super) fn begun(&mut self, turn: &mut Turn<'_>, worker: WorkerId, grant: GrantId, first_byte_us: u64) {
+        self.started(worker, grant);
+        let Some(granted) = self.spoken_of(worker, grant) else { return };
+        let (id, is_swap, model) = (granted.request, granted.is_swap, granted.model.clone());
+        if let Some(backend) = self.backends.get_mut(&worker.backend)
+            && backend.spec.serialize_by_model
+            && backend.belief.answered(&model)
+        {
+            self.swapped(worker.backend);
+        }
+        if is_swap && let Some(request) = self.requests.get_mut(&id) {
+            request.attempt.load_us = Some(first_byte_us);
+            turn.effects.push(Effect::Changed(id));
+        }
+    }
+
+    fn swapped(&mut self, on: BackendId) {
+        self.counters.swaps += 1;
+        if let Some(backend) = self.backends.get_mut(&on) {
+            backend.swaps += 1;
+        }
+    }
+
+    /// An attempt is over.
+    pub(super) fn finished(&mut self, turn: &mut Turn<'_>, worker: WorkerId, finished: Finished) {
+        let Some(granted) = self.spoken_of(worker, finished.grant) else { return };
+        let (id, is_swap, was_blamed) = (granted.request, granted.is_swap, granted.is_blamed);
+        let reach = Reach::of(&finished.ending, finished.upstream_status);
+        if finished.ending != Ending::NeverStarted {
+            self.mark_arrived(id, finished.grant);
+        }
+        if finished.ending == Ending::Complete {
+            let mean = self.mean_attempt_us.unwrap_or(finished.total_us);
+            self.mean_attempt_us = Some(mean - mean / MEAN_WEIGHT + finished.total_us / MEAN_WEIGHT);
+        }
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.usage = finished.usage;
+            request.attempt.upstream_status = finished.upstream_status.or(request.attempt.upstream_status);
+            if is_swap && reach != Reach::Never && request.attempt.load_us.is_none() {
+                request.attempt.load_us = finished.first_byte_us;
+            }
+            // The backend still has the model it had: nothing was swapped.
+            request.attempt.is_swap &= reach != Reach::Never || !is_swap;
+        }
+        self.end_grant(turn, worker.backend, finished.grant, reach);
+        if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {
+            self.blame(turn, worker.backend, failure);
+        }
+    }
+
+    /// Frees the slot of `grant`.
+    fn end_grant(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId, reach: Reach) {
+        self.timers.disarm(&Timer::Grant(on, grant));
+        let Some(backend) = self.backends.get_mut(&on) else { return };
+        let Some(granted) = backend.grants.remove(&grant) else { return };
+        let is_last = backend.grants.is_empty();
+        backend.attempt_ended(turn.now);
+        if backend.spec.serialize_by_model && backend.belief.over(&granted.model, reach, is_last) {
+            self.swapped(on);
+        }
+        self.changes.work = true;
+        if let Some(request) = self.requests.get_mut(&granted.request) {
+            request.live -= 1;
+            if request.stage == Stage::Closed && request.live == 0 {
+                self.finish(turn, granted.request);
+            } else {
+                turn.effects.push(Effect::Changed(granted.request));
+            }
+        }
+    }
+
+    /// Ends every grant of a backend whose worker has died.
+    pub(super) fn end_grants_of(&mut self, turn: &mut Turn<'_>, on: BackendId) {
+        let Some(backend) = self.backends.get_mut(&on) else { return };
+        let held: Vec<GrantId> = backend.grants.keys().copied().collect();
+        backend.failures += backend
+            .grants
+            .values()
+            .filter(|grant| grant.stage == GrantStage::Active && !grant.is_blamed)
+            .count() as u64;
+        for grant in held {
+            self.end_grant(turn, on, grant, Reach::Unknown);
+        }
+    }
+
+    /// Tells the worker to stop `grant` or never to start it, unless it has been told.
+    pub(super) fn revoke(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId) {
+        let Some(granted) = self.backends.get_mut(&on).and_then(|backend| backend.grants.get_mut(&grant)) else {
+            return;
+        };
+        if granted.stage == GrantStage::Revoking {
+            return;
+        }
+        granted.stage = GrantStage::Revoking;
+        turn.effects.push(Effect::ToWorker(granted.worker, ToWorker::Revoke { grant }));
+        self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(WORKER_PATIENCE_MS));
+    }
+
+    /// The client of an active grant has gone: the worker notices by itself, or is told after a while.
+    pub(super) fn let_run_out(&mut self, turn: &Turn<'_>, on: BackendId, grant: GrantId) {
+        if let Some(granted) = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant))
+            && granted.stage == GrantStage::Active
+        {
+            self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(WORKER_PATIENCE_MS));
+        }
+    }
+
+    /// Nobody has come, or the worker has not answered.
+    pub(super) fn grant_due(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId) {
+        let granted = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant));
+        match granted.map(|granted| granted.stage) {
+            Some(GrantStage::Offered) if !L::ONLY_THE_WORKER_FREES => {
+                self.end_grant(turn, on, grant, Reach::Never);
+            }
+            Some(GrantStage::Offered | GrantStage::Active) => self.revoke(turn, on, grant),
+            // The worker hangs: its death frees its slots.
+            Some(GrantStage::Revoking) => self.kill_worker(turn, on),
+            None => {}
+        }
+    }
+
+    /// Holds a failure against the backend of `grant`, once, while the grant lives.
+    pub(super) fn blame_grant(
+        &mut self,
+        turn: &mut Turn<'_>,
+        on: BackendId,
+        grant: GrantId,
+        failure: &ipc_proto::failure::Failure,
+    ) {
+        let granted = self.backends.get_mut(&on).and_then(|backend| backend.grants.get_mut(&grant));
+        if let Some(granted) = granted.filter(|granted| !granted.is_blamed) {
+            granted.is_blamed = true;
+            self.blame(turn, on, failure);
+        }
+    }
+}

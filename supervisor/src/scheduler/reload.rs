@@ -1,0 +1,119 @@
+//! A new catalog takes the place of the old one while requests wait and run.
+
+use std::sync::Arc;
+
+use ipc_proto::ids::{BackendId, RequestId};
+
+use super::backend::{Backend, Health, Service};
+use super::catalog::{self, Catalog};
+use super::frontend::{Seat, SeatStage};
+use super::laws::Laws;
+use super::timer::Timer;
+use super::{Scheduler, Turn};
+
+impl<L: Laws> Scheduler<L> {
+    /// Puts `catalog` in force. What waits goes on waiting, unless nobody will ever serve it; what runs goes on.
+    pub(super) fn reconfigured(&mut self, turn: &mut Turn<'_>, catalog: Arc<Catalog>) {
+        if self.is_stopping() {
+            return;
+        }
+        self.catalog = Arc::clone(&catalog);
+        let gone: Vec<BackendId> =
+            self.in_use().map(|backend| backend.id).filter(|id| !catalog.backends.contains_key(id)).collect();
+        for id in gone {
+            self.retire(turn, id);
+        }
+        for (id, spec) in &catalog.backends {
+            match self.backends.get(id) {
+                Some(known) if known.spec == *spec && known.service != Service::Retired => {}
+                Some(_) => self.respecify(turn, *id, spec),
+                None => {
+                    self.backends.insert(*id, Backend::new(*id, spec.clone()));
+                    self.start_worker(turn, *id);
+                }
+            }
+        }
+        self.rank();
+        self.fill_seats(turn);
+        self.changes.terrain = true;
+        self.changes.directory = true;
+        self.refuse_the_hopeless(turn);
+    }
+
+    fn retire(&mut self, turn: &mut Turn<'_>, id: BackendId) {
+        let Some(backend) = self.backends.get_mut(&id) else { return };
+        backend.service = Service::Retired;
+        self.timers.disarm(&Timer::Probe(id));
+        self.rested(id);
+        self.replace_worker(turn, id);
+    }
+
+    fn respecify(&mut self, turn: &mut Turn<'_>, id: BackendId, spec: &catalog::Backend) {
+        let Some(backend) = self.backends.get_mut(&id) else { return };
+        let was_retired = backend.service == Service::Retired;
+        let is_elsewhere = backend.spec.kind != spec.kind || backend.spec.url != spec.url;
+        backend.spec = spec.clone();
+        let held = u32::try_from(backend.grants.len()).unwrap_or(u32::MAX);
+        backend.ceiling = spec.slots.max(held);
+        if was_retired {
+            backend.service = Service::Open;
+        }
+        if was_retired || is_elsewhere {
+            backend.offered = None;
+            backend.loaded = None;
+            backend.belief.forget();
+            backend.health = Health::Unknown;
+            self.timers.disarm(&Timer::Probe(id));
+        }
+        backend.name_models();
+        if !backend.spec.serialize_by_model {
+            backend.belief.forget();
+        }
+        let has_none = was_retired && backend.worker.stage == super::worker::WorkerStage::Gone;
+        if has_none {
+            self.start_worker(turn, id);
+        } else if is_elsewhere {
+            self.replace_worker(turn, id);
+        }
+    }
+
+    /// Starts frontends in new seats, and drains those that are one too many.
+    pub(super) fn fill_seats(&mut self, turn: &mut Turn<'_>) {
+        for seat in 0..self.catalog.frontends {
+            let place = self.seats.entry(seat).or_insert_with(Seat::empty);
+            if place.stage == SeatStage::Empty {
+                self.start_frontend(turn, seat);
+            }
+        }
+        let surplus: Vec<u16> = self.seats.range(self.catalog.frontends..).map(|(seat, _)| *seat).collect();
+        for seat in surplus {
+            self.drain_frontend(turn, seat, self.catalog.shutdown_grace_ms);
+        }
+    }
+
+    /// Orders the backends by priority and name.
+    pub(super) fn rank(&mut self) {
+        let mut ranking: Vec<&Backend> = self.in_use().collect();
+        ranking.sort_by(|a, b| (a.spec.priority, &a.spec.name).cmp(&(b.spec.priority, &b.spec.name)));
+        self.ranking = ranking.into_iter().map(|backend| backend.id).collect();
+    }
+
+    fn refuse_the_hopeless(&mut self, turn: &mut Turn<'_>) {
+        let waiting: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.waiting_since().is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in waiting {
+            let request = &self.requests[&id];
+            let is_listed = self.in_use().any(|backend| super::admission::is_candidate(backend, &request.lane));
+            if is_listed {
+                continue;
+            }
+            if let Some(failure) = self.refusal(turn, &request.lane, request.admission.endpoint) {
+                self.refuse(turn, id, failure);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the first rule must do: drain, then switch; first come first served; the best idle backend.
+
+use ipc_proto::control::{Ending, ProbeReport};
+use ipc_proto::ids::{ModelName, RequestId};
+
+use super::{House, backend, catalog, cloud};
+
+/// Asks for `models`, one after the other, while one backend is busy with `current`; gives the order of service.
+fn order_of_service(backends: Vec<&str>, current: &str, models: &[&str]) -> Vec<usize> {
+    let mut house = House::with(vec![backend("a", 1, &backends)]);
+    let first = house.ask(current);
+    house.begin(first);
+    let waiting: Vec<RequestId> = models.iter().map(|model| house.ask(model)).collect();
+    house.finish(first, Ending::Complete, Some(200));
+    house.close(first, 200, None);
+    let mut served = Vec::new();
+    while let Some(next) = waiting.iter().position(|id| house.scheduler.record(house.now, *id).is_some_and(|_| house.runs(*id))) {
+        served.push(next + 1);
+        house.complete(waiting[next]);
+    }
+    served
+}
+
+#[test]
+fn the_current_model_is_drained_before_a_switch() {
+    assert_eq!(order_of_service(vec!["m1", "m2"], "m1", &["m1", "m2", "m1"]), [1, 3, 2]);
+    assert_eq!(order_of_service(vec!["q", "l"], "q", &["q", "l", "q", "l"]), [1, 3, 2, 4]);
+}
+
+#[test]
+fn one_model_is_served_first_come_first_served() {
+    assert_eq!(order_of_service(vec!["m1"], "m1", &["m1", "m1", "m1"]), [1, 2, 3]);
+}
+
+#[test]
+fn ten_at_once_on_one_slot_never_run_together() {
+    let mut house = House::with(vec![backend("a", 1, &["m"])]);
+    let mut asked: Vec<RequestId> = (0..10).map(|_| house.ask("m")).collect();
+    for _ in 0..10 {
+        assert_eq!(house.view("a").slots_used, 1);
+        let at = asked.iter().position(|id| house.runs(*id)).unwrap();
+        assert_eq!(at, 0, "in order of arrival");
+        house.complete(asked.remove(at));
+    }
+    assert_eq!((house.view("a").slots_used, house.ended().len()), (0, 10));
+}
+
+#[test]
+fn the_best_idle_backend_that_has_the_model_gets_the_request() {
+    let three = || vec![backend("a", 100, &["m"]), backend("b", 200, &["m"]), backend("c", 300, &["m"])];
+    let mut house = House::with(three());
+    let asked: Vec<RequestId> = (0..4).map(|_| house.ask("m")).collect();
+    let places: Vec<String> = asked.iter().map(|id| house.place(*id)).collect();
+    assert_eq!(places, ["a", "b", "c", ""]);
+    let mut house = House::with(vec![backend("a", 100, &["other"]), backend("b", 200, &["m"])]);
+    let asked = house.ask("m");
+    assert_eq!(house.place(asked), "b");
+}
+
+#[test]
+fn two_requests_at_once_keep_two_idle_backends_busy() {
+    for _ in 0..1000 {
+        let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
+        let (first, second) = (house.ask("m"), house.ask("m"));
+        assert_eq!((house.place(first).as_str(), house.place(second).as_str()), ("a", "b"));
+    }
+}
+
+#[test]
+fn the_backend_that_has_the_model_wins_over_a_better_one_that_has_not() {
+    let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
+    let (first, second) = (house.ask("n"), house.ask("m"));
+    house.complete(first);
+    house.complete(second);
+    let third = house.ask("m");
+    assert_eq!(house.place(third), "b");
+    assert!(!house.record(third).swap);
+}
+
+#[test]
+fn the_cloud_comes_after_an_idle_better_backend_and_before_waiting() {
+    let mut house = House::with(vec![backend("local", 1, &["m", "n"]), cloud("cloud", 9, &["m", "n"])]);
+    let asked: Vec<RequestId> = ["m", "m", "n"].iter().map(|model| house.ask(model)).collect();
+    let places: Vec<String> = asked.iter().map(|id| house.place(*id)).collect();
+    assert_eq!(places, ["local", "cloud", "cloud"]);
+    let mut house = House::with(vec![backend("local", 9, &["m"]), cloud("cloud", 1, &["m"])]);
+    let asked = house.ask("m");
+    assert_eq!((house.place(asked).as_str(), house.record(asked).swap), ("cloud", false));
+}
+
+#[test]
+fn four_slots_run_four_of_one_model_at_once_and_a_switch_waits_for_all() {
+    let mut wide = backend("a", 1, &["m", "n"]);
+    wide.slots = 4;
+    let mut house = House::with(vec![wide]);
+    let many: Vec<RequestId> = (0..5).map(|_| house.ask("m")).collect();
+    let other = house.ask("n");
+    assert_eq!(house.view("a").slots_used, 4);
+    for id in &many[..4] {
+        house.complete(*id);
+    }
+    assert!(house.runs(many[4]) && !house.runs(other), "one of m still runs");
+    house.complete(many[4]);
+    assert!(house.runs(other) && house.record(other).swap);
+}
+
+#[test]
+fn swaps_are_counted_when_they_come_true() {
+    let mut house = House::with(vec![backend("a", 1, &["m", "n"])]);
+    for (model, is_swap) in [("m", true), ("m", false), ("n", true), ("m", true)] {
+        let id = house.ask(model);
+        assert_eq!(house.record(id).swap, is_swap);
+        house.complete(id);
+    }
+    assert_eq!((house.scheduler.counters().swaps, house.view("a").swaps), (3, 3));
+    let refused = house.ask("n");
+    assert!(house.view("a").loading);
+    house.finish(refused, Ending::Declined, Some(404));
+    house.close(refused, 404, None);
+    assert_eq!((house.view("a").current_model.as_str(), house.scheduler.counters().swaps), ("m", 3));
+    assert_eq!(house.ended().last().map(|record| (record.swap, record.error_code.clone())), Some((false, "backend_declined".to_owned())));
+}
+
+#[test]
+fn what_the_backend_says_is_loaded_counts_when_it_is_idle() {
+    let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
+    let report = |loaded: &str| ProbeReport {
+        models: Ok(Vec::new()),
+        loaded: Some(vec![ModelName::new(loaded)]),
+        took_us: 0,
+    };
+    house.told(1, 1, report("n"));
+    let asked = house.ask("n");
+    assert_eq!((house.place(asked).as_str(), house.record(asked).swap), ("b", false));
+    house.told(1, 1, report("m"));
+    assert_eq!(house.view("b").current_model, "n", "not while it is busy");
+}
+
+#[test]
+fn a_new_request_does_not_wake_what_cannot_serve_it() {
+    let mut house = House::of(catalog(vec![backend("a", 1, &["m1"]), backend("b", 2, &["mX"])]));
+    let held = house.ask("mX");
+    let waiting = house.ask("mX");
+    let (first, second) = (house.ask("m1"), house.ask("m1"));
+    assert_eq!((house.place(held), house.place(waiting), house.place(first)), ("b".into(), String::new(), "a".into()));
+    house.complete(first);
+    assert!(house.runs(second) && !house.runs(waiting));
+}

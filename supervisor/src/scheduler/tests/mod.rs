@@ -1,0 +1,11 @@
+//! Tests of the scheduler as a whole, in the words of what an operator would see. The verbs are in [`House`].
+
+mod children;
+mod facts;
+mod health;
+mod house;
+mod orders;
+mod refusals;
+mod retries;
+
+use house::{House, backend, catalog, cloud};

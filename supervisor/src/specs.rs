@@ -1,0 +1,45 @@
+//! What each child is told about the configuration.
+
+use ipc_proto::control::{Access, FrontendSpec, Listen, WorkerSpec};
+use ipc_proto::ids::BackendId;
+use ipc_proto::local::RunDir;
+use ipc_proto::secret::Pepper;
+
+use crate::config::Config;
+use crate::reserve::Reservation;
+
+/// The configuration as children see it.
+pub(crate) struct Specs {
+    config: Config,
+    run_dir: RunDir,
+    access: Access,
+    listen: Listen,
+    backends: Vec<(BackendId, String)>,
+}
+
+impl Specs {
+    /// For frontends that listen at the port of `reservation` and know client keys under `pepper`.
+    pub(crate) fn new(config: Config, run_dir: RunDir, reservation: &Reservation, pepper: Pepper) -> Self {
+        let access = config.access(pepper);
+        let backends =
+            config.catalog().backends.into_iter().map(|(id, backend)| (id, backend.name)).collect();
+        let listen = Listen::Bind { address: reservation.address(), shared: reservation.is_shared() };
+        Self { config, run_dir, access, listen, backends }
+    }
+
+    /// For any frontend: all are alike.
+    pub(crate) fn frontend(&self) -> FrontendSpec {
+        FrontendSpec {
+            listen: self.listen,
+            run_dir: self.run_dir.path().to_owned(),
+            access: self.access.clone(),
+            limits: self.config.client_limits(),
+            backends: self.backends.clone(),
+        }
+    }
+
+    /// For the worker of `backend`; `None` when the configuration does not have it.
+    pub(crate) fn worker(&self, backend: BackendId) -> Option<WorkerSpec> {
+        self.config.worker_spec(backend, self.run_dir.path())
+    }
+}

@@ -1,0 +1,195 @@
+//! What the world holds against the scheduler: checks from outside, by what was said and done alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipc_proto::control::ToFrontend;
+use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId, WorkerId};
+use supervisor::clock::Time;
+use supervisor::scheduler::catalog::Catalog;
+use supervisor::scheduler::laws::Laws;
+use supervisor::scheduler::{Effect, Event, Scheduler};
+
+use crate::children::Worker;
+use crate::scenario::LONGEST_PAUSE_MS;
+
+/// A request that waits, as far as the world knows.
+struct Waiting {
+    since: Time,
+    order: u64,
+    failed_on: Option<BackendId>,
+}
+
+/// A request's way so far.
+struct Known {
+    frontend: FrontendId,
+    model: ModelName,
+    order: u64,
+    granted_on: Option<BackendId>,
+}
+
+pub(crate) struct Watch {
+    slots: BTreeMap<BackendId, (usize, bool)>,
+    known: BTreeMap<RequestId, Known>,
+    waiting: BTreeMap<ModelName, BTreeMap<RequestId, Waiting>>,
+    /// Refused or cancelled: they wait for nothing.
+    answered: BTreeSet<RequestId>,
+    ended: BTreeSet<RequestId>,
+    /// Frontends of whose end the scheduler knows: what they say later is not heard.
+    gone: BTreeSet<FrontendId>,
+    stops: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(catalog: &Catalog) -> Self {
+        let slots = |backend: &supervisor::scheduler::catalog::Backend| {
+            (backend.slots as usize, backend.serialize_by_model)
+        };
+        Self {
+            slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),
+            known: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            answered: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            stops: 0,
+        }
+    }
+
+    /// Takes note of what the scheduler is about to learn.
+    pub(crate) fn before(&mut self, now: Time, event: &Event) {
+        match event {
+            Event::Admit { frontend, admission } if !self.gone.contains(frontend) => {
+                let order = self.known.len() as u64;
+                let known =
+                    Known { frontend: *frontend, model: admission.model.clone(), order, granted_on: None };
+                self.known.insert(admission.request, known);
+                self.waits(now, admission.request, None);
+            }
+            Event::AttemptFailed { request, .. } => {
+                let failed_on = self.known.get(request).and_then(|known| known.granted_on);
+                self.waits(now, *request, failed_on);
+            }
+            Event::Closed { request, .. } | Event::Withdraw { request, .. } => self.is_answered(*request),
+            Event::FrontendGone { frontend } => {
+                self.gone.insert(*frontend);
+                let held = self.known.iter().filter(|(_, known)| known.frontend == *frontend);
+                let held: Vec<RequestId> = held.map(|(id, _)| *id).collect();
+                for request in held {
+                    self.is_answered(request);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn waits(&mut self, now: Time, request: RequestId, failed_on: Option<BackendId>) {
+        if self.answered.contains(&request) {
+            return;
+        }
+        if let Some(known) = self.known.get(&request) {
+            let waiting = Waiting { since: now, order: known.order, failed_on };
+            self.waiting.entry(known.model.clone()).or_default().insert(request, waiting);
+        }
+    }
+
+    fn is_answered(&mut self, request: RequestId) {
+        self.answered.insert(request);
+        self.no_longer_waits(request);
+    }
+
+    fn no_longer_waits(&mut self, request: RequestId) {
+        let model = self.known.get(&request).map(|known| known.model.clone());
+        if let Some(waiting) = model.and_then(|model| self.waiting.get_mut(&model)) {
+            waiting.remove(&request);
+        }
+    }
+
+    /// Looks at what the scheduler wants done.
+    pub(crate) fn effect(&mut self, now: Time, effect: &Effect) -> Result<(), String> {
+        match effect {
+            Effect::ToFrontend(_, ToFrontend::Granted(grant)) => {
+                let backend = grant.worker.backend;
+                let known = self.known.get_mut(&grant.request).ok_or("a grant for nobody")?;
+                known.granted_on = Some(backend);
+                let (model, order) = (known.model.clone(), known.order);
+                self.no_longer_waits(grant.request);
+                self.in_order(now, &model, order, backend)
+            }
+            Effect::ToFrontend(_, ToFrontend::Rejected { request, .. } | ToFrontend::Cancel { request }) => {
+                self.is_answered(*request);
+                Ok(())
+            }
+            Effect::Ended(record) => {
+                let id = self.known.keys().find(|id| id.to_string() == record.exchange).copied();
+                let id = id.ok_or_else(|| format!("{} ended and never came", record.exchange))?;
+                self.is_answered(id);
+                if !record.state.is_final() {
+                    return Err(format!("{id} ended as {:?}", record.state));
+                }
+                if self.ended.insert(id) { Ok(()) } else { Err(format!("{id} ended twice")) }
+            }
+            Effect::Stopped => {
+                self.stops += 1;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Within a model, nobody is overtaken who could have had the same slot.
+    fn in_order(&self, now: Time, model: &ModelName, order: u64, backend: BackendId) -> Result<(), String> {
+        let could_go = |waiting: &Waiting| {
+            let has_paused = waiting.failed_on.is_none() || now.since(waiting.since) > LONGEST_PAUSE_MS * 1000;
+            waiting.order < order && has_paused && waiting.failed_on != Some(backend)
+        };
+        let waiting = self.waiting.get(model);
+        let overtaken = waiting.and_then(|waiting| waiting.iter().find(|(_, it)| could_go(it)));
+        overtaken.map_or(Ok(()), |(id, _)| Err(format!("{id} was overtaken on {backend:?}")))
+    }
+
+    /// Looks at what really runs on a backend, over all its workers.
+    pub(crate) fn running(&self, backend: BackendId, workers: &BTreeMap<WorkerId, Worker>) -> Result<(), String> {
+        let attempts: Vec<&ModelName> = workers
+            .iter()
+            .filter(|(id, _)| id.backend == backend)
+            .flat_map(|(_, worker)| worker.running.values().map(|attempt| &attempt.model))
+            .collect();
+        let (slots, serializes) = self.slots[&backend];
+        if attempts.len() > slots {
+            return Err(format!("{} attempts on {slots} slots of {backend:?}", attempts.len()));
+        }
+        if serializes && attempts.iter().any(|model| *model != attempts[0]) {
+            return Err(format!("two models at once on {backend:?}"));
+        }
+        Ok(())
+    }
+
+    /// Everybody has left: nothing is held, nothing is awaited.
+    pub(crate) fn quiet<L: Laws>(&self, scheduler: &Scheduler<L>, now: Time) -> Result<(), String> {
+        let (live, count) = scheduler.live_requests(now, 3);
+        let held: u32 = scheduler.backends(now).iter().map(|backend| backend.slots_used).sum();
+        if count > 0 || scheduler.queued() > 0 || held > 0 || scheduler.next_deadline().is_some() {
+            let deadline = scheduler.next_deadline();
+            return Err(format!("not quiet: {held} slots, deadline {deadline:?}, {count} live: {live:?}"));
+        }
+        self.balanced(scheduler)
+    }
+
+    /// The instance has ended, once, and so has everybody in it.
+    pub(crate) fn stopped<L: Laws>(&self, scheduler: &Scheduler<L>, has_stopped: bool) -> Result<(), String> {
+        if !has_stopped || self.stops != 1 {
+            return Err(format!("stopped {} times", self.stops));
+        }
+        self.balanced(scheduler)
+    }
+
+    fn balanced<L: Laws>(&self, scheduler: &Scheduler<L>) -> Result<(), String> {
+        let counters = scheduler.counters();
+        let ended = self.ended.len() as u64;
+        if ended == counters.admitted && ended == counters.completed + counters.failed + counters.cancelled {
+            Ok(())
+        } else {
+            Err(format!("{ended} ended: {counters:?}"))
+        }
+    }
+}
