@@ -1,0 +1,172 @@
+//! `proxylm ctl`: one call to a running instance over its local socket, and its answer printed.
+//!
+//! The run directory lets in the user who started the instance and nobody else, so there is no key.
+
+use std::io;
+use std::time::Duration;
+
+use ipc_proto::Role;
+use ipc_proto::link::{self, Inbox, LinkError, Outbox, Writer};
+use ipc_proto::local::{self, RunDir, Stream};
+use ipc_proto::operator::{Call, Command, HistoryQuery, Refusal, Reply, Response, Snapshot};
+
+use crate::cli::{Ctl, CtlCommand, HistoryFilter};
+use crate::report::{self, FAILED, Failure, NOT_RUNNING};
+use crate::tables;
+
+/// An instance that does not answer for so long is stuck; every call is answered without waiting for a backend.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Between two looks at a socket that is about to go away.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Calls the instance and prints what it says.
+pub(crate) async fn run(arguments: Ctl) -> Result<(), Failure> {
+    let run_dir = arguments.place.run_dir();
+    let mut line = Line::open(&run_dir).await?;
+    let view = View::of(&arguments.command);
+    let ends = matches!(arguments.command, CtlCommand::Stop);
+    let reply = tokio::time::timeout(PATIENCE, line.call(command(arguments.command)))
+        .await
+        .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))??;
+    show(reply, view, arguments.json);
+    if ends {
+        line.gone(&run_dir).await;
+    }
+    Ok(())
+}
+
+fn command(verb: CtlCommand) -> Command {
+    match verb {
+        CtlCommand::Status | CtlCommand::Backends | CtlCommand::Requests => Command::Snapshot,
+        CtlCommand::History(filter) => Command::History(query(filter)),
+        CtlCommand::Drain { backend } => Command::Drain { backend },
+        CtlCommand::Undrain { backend } => Command::Undrain { backend },
+        CtlCommand::Cancel { id } => Command::Cancel { request: id },
+        CtlCommand::Restart { backend } => Command::Restart { backend },
+        CtlCommand::Stop => Command::Stop,
+    }
+}
+
+fn query(filter: HistoryFilter) -> HistoryQuery {
+    HistoryQuery {
+        limit: filter.limit.min(HistoryQuery::MAX),
+        model: filter.model,
+        backend: filter.backend,
+        client: filter.client,
+        state: filter.state,
+        request: filter.id,
+    }
+}
+
+/// Which part of a snapshot was asked for.
+#[derive(Clone, Copy)]
+enum View {
+    Status,
+    Backends,
+    Requests,
+}
+
+impl View {
+    fn of(verb: &CtlCommand) -> Self {
+        match verb {
+            CtlCommand::Backends => Self::Backends,
+            CtlCommand::Requests => Self::Requests,
+            _ => Self::Status,
+        }
+    }
+}
+
+fn show(reply: Reply, view: View, json: bool) {
+    match (reply, json) {
+        (Reply::Done(sentence), false) => report::say(&sentence),
+        (Reply::Done(sentence), true) => report::say_json(&serde_json::json!({ "done": sentence })),
+        (Reply::Snapshot(snapshot), false) => report::say(&view.text(&snapshot)),
+        (Reply::Snapshot(snapshot), true) => match view {
+            View::Status => report::say_json(&snapshot),
+            View::Backends => report::say_json(&snapshot.backends),
+            View::Requests => report::say_json(&snapshot.requests),
+        },
+        (Reply::History(records), false) => report::say(&tables::history(&records)),
+        (Reply::History(records), true) => report::say_json(&records),
+    }
+}
+
+impl View {
+    fn text(self, snapshot: &Snapshot) -> String {
+        match self {
+            Self::Status => tables::status(snapshot),
+            Self::Backends => tables::backends(&snapshot.backends),
+            Self::Requests => tables::requests(snapshot),
+        }
+    }
+}
+
+/// An operator's link to the instance.
+struct Line {
+    outbox: Outbox<Call>,
+    inbox: Inbox<Response, Stream>,
+    writer: Option<Writer<Stream>>,
+}
+
+impl Line {
+    async fn open(run_dir: &RunDir) -> Result<Self, Failure> {
+        let mut stream = local::connect(&run_dir.supervisor_socket())
+            .await
+            .map_err(|error| no_connection(run_dir, &error))?;
+        tokio::time::timeout(PATIENCE, link::greet(&mut stream, Role::Operator))
+            .await
+            .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))?
+            .map_err(|error| broken(&error))?;
+        let (outbox, inbox, writer) = link::open(stream);
+        Ok(Self { outbox, inbox, writer: Some(writer) })
+    }
+
+    /// Sends the only call of this line and waits for its answer.
+    async fn call(&mut self, command: Command) -> Result<Reply, Failure> {
+        self.outbox.send(&Call { id: 1, command }).map_err(|error| Failure::of(&error, FAILED))?;
+        let writer = self.writer.take().expect("a line makes one call");
+        let answer = tokio::select! {
+            answer = self.inbox.recv() => answer,
+            written = writer.run() => Err(written.map_or_else(LinkError::Io, |()| hung_up())),
+        };
+        let response =
+            answer.and_then(|response| response.ok_or_else(hung_up)).map_err(|error| broken(&error))?;
+        response.reply.map_err(|refusal| refused(&refusal))
+    }
+
+    /// Returns when the instance has ended: when nobody listens at its socket any more.
+    async fn gone(&mut self, run_dir: &RunDir) {
+        // The instance hangs up at its end, or earlier; what it says until then is of no interest.
+        while let Ok(Some(_)) = self.inbox.recv().await {}
+        while local::connect(&run_dir.supervisor_socket()).await.is_ok() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+fn hung_up() -> LinkError {
+    LinkError::Io(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn no_connection(run_dir: &RunDir, error: &io::Error) -> Failure {
+    let place = run_dir.path().display();
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            Failure::new(format!("no proxylm is running in {place}"), NOT_RUNNING)
+                .with_hint("start one with `proxylm serve`, or name its directory with --run-dir".to_owned())
+        }
+        _ => Failure::new(format!("cannot connect to the proxylm in {place}: {error}"), FAILED),
+    }
+}
+
+fn broken(error: &LinkError) -> Failure {
+    let failure = Failure::of(error, FAILED);
+    match error {
+        LinkError::Version { .. } => failure.with_hint("stop the old one and start it again".to_owned()),
+        _ => failure,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    Failure::new(refusal.message.clone(), FAILED).with_hint(refusal.hint.clone())
+}
