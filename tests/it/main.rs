@@ -1,1 +1,20 @@
+//! Whole-binary tests: the real `proxylm serve` with its children, a scripted upstream, and clients that misbehave.
+//!
+//! Tests are named after the acceptance ids they show. They wait for predicates, use port 0 and temporary
+//! directories, and need nothing but `cargo test`.
 
+#![cfg(test)]
+
+mod api;
+mod architecture;
+mod auth;
+mod bad_days;
+mod config_cli;
+mod crash;
+mod discovery;
+mod history;
+mod operate;
+mod retry;
+mod scheduling;
+mod streaming;
+mod support;
