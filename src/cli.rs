@@ -49,7 +49,7 @@ pub(crate) struct Serve {
     /// Port to listen on, instead of the configured one; 0 takes any free one
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// Least important messages to log: debug, info, warning or error. Overrules the file; RUST_LOG overrules both
+    /// Least important messages to log: debug, info, warning or error. Overrules the file; `RUST_LOG` overrules both
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
     /// Form of the log on standard error: text or json. Overrules the file
@@ -66,7 +66,7 @@ pub(crate) struct Serve {
 /// Where an instance keeps its sockets.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
-    /// Directory of the instance's sockets [default: proxylm in $XDG_RUNTIME_DIR, else proxylm-<uid> in the
+    /// Directory of the instance's sockets [default: proxylm in `$XDG_RUNTIME_DIR`, else proxylm-<uid> in the
     /// temporary directory]
     #[arg(long, value_name = "DIRECTORY", global = true)]
     pub(crate) run_dir: Option<PathBuf>,

@@ -18,6 +18,9 @@ pub(crate) const PREFIX: usize = 4;
 /// How much room a reader asks for at a time: an ordinary control message and most requests fit.
 const READ_AHEAD: usize = 4 * 1024;
 
+/// Room for a small frame behind a large one.
+const FOLLOW_UP: usize = 512;
+
 /// Why a frame could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -97,8 +100,9 @@ pub fn take_frame(buffer: &mut BytesMut, limit: usize) -> Result<Option<BytesMut
         return Err(FrameError::TooLong { length, limit });
     }
     if buffer.len() < PREFIX + length {
-        // Now, and not before, the length is trusted: it is within the limit.
-        buffer.reserve(PREFIX + length - buffer.len());
+        // Now, and not before, the length is trusted: it is within the limit. With room for what comes right
+        // behind, such as an end, so that both come in one read.
+        buffer.reserve(PREFIX + length - buffer.len() + FOLLOW_UP);
         return Ok(None);
     }
     buffer.advance(PREFIX);

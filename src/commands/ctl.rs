@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use ipc_proto::Role;
-use ipc_proto::link::{self, Inbox, LinkError, Outbox, Writer};
+use ipc_proto::link::{self, Inbox, LinkError, Outbox, SendError, Writer};
 use ipc_proto::local::{self, RunDir, Stream};
 use ipc_proto::operator::{Call, Command, HistoryQuery, Refusal, Reply, Response, Snapshot};
 
@@ -25,14 +25,42 @@ pub(crate) async fn run(arguments: Ctl) -> Result<(), Failure> {
     let mut line = Line::open(&run_dir).await?;
     let view = View::of(&arguments.command);
     let ends = matches!(arguments.command, CtlCommand::Stop);
-    let reply = tokio::time::timeout(PATIENCE, line.call(command(arguments.command)))
+    let answer = tokio::time::timeout(PATIENCE, line.call(command(arguments.command)))
         .await
-        .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))??;
+        .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))?;
+    let reply = match answer {
+        // An instance with nothing to finish may be gone before its answer is.
+        Err(CallError::Link(error)) if ends => {
+            let gone = tokio::time::timeout(PATIENCE, line.gone(&run_dir)).await;
+            gone.map(|()| Reply::Done("the instance has stopped".to_owned())).map_err(|_| broken(&error))?
+        }
+        answer => answer.map_err(CallError::into_failure)?,
+    };
     show(reply, view, arguments.json);
     if ends {
         line.gone(&run_dir).await;
     }
     Ok(())
+}
+
+/// Why a call has no reply.
+enum CallError {
+    /// The link failed.
+    Link(LinkError),
+    /// The instance refused.
+    Refused(Refusal),
+    /// The call could not be said.
+    Send(SendError),
+}
+
+impl CallError {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Link(error) => broken(&error),
+            Self::Refused(refusal) => Failure::new(refusal.message, FAILED).with_hint(refusal.hint),
+            Self::Send(error) => Failure::of(&error, FAILED),
+        }
+    }
 }
 
 fn command(verb: CtlCommand) -> Command {
@@ -122,16 +150,15 @@ impl Line {
     }
 
     /// Sends the only call of this line and waits for its answer.
-    async fn call(&mut self, command: Command) -> Result<Reply, Failure> {
-        self.outbox.send(&Call { id: 1, command }).map_err(|error| Failure::of(&error, FAILED))?;
+    async fn call(&mut self, command: Command) -> Result<Reply, CallError> {
+        self.outbox.send(&Call { id: 1, command }).map_err(CallError::Send)?;
         let writer = self.writer.take().expect("a line makes one call");
         let answer = tokio::select! {
             answer = self.inbox.recv() => answer,
             written = writer.run() => Err(written.map_or_else(LinkError::Io, |()| hung_up())),
         };
-        let response =
-            answer.and_then(|response| response.ok_or_else(hung_up)).map_err(|error| broken(&error))?;
-        response.reply.map_err(|refusal| refused(&refusal))
+        let response = answer.and_then(|response| response.ok_or_else(hung_up)).map_err(CallError::Link)?;
+        response.reply.map_err(CallError::Refused)
     }
 
     /// Returns when the instance has ended: when nobody listens at its socket any more.
@@ -165,8 +192,4 @@ fn broken(error: &LinkError) -> Failure {
         LinkError::Version { .. } => failure.with_hint("stop the old one and start it again".to_owned()),
         _ => failure,
     }
-}
-
-fn refused(refusal: &Refusal) -> Failure {
-    Failure::new(refusal.message.clone(), FAILED).with_hint(refusal.hint.clone())
 }

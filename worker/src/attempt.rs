@@ -5,9 +5,10 @@
 
 use std::panic::AssertUnwindSafe;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use ipc_proto::control::{Ending, Finished, FromWorker};
-use ipc_proto::failure::{Failure, FailureKind, Wait};
+use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::stream::{Answer, End, Open};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -87,9 +88,13 @@ async fn attempt<S: AsyncRead + AsyncWrite + Unpin>(
     let result = AssertUnwindSafe(pump.run(body)).catch_unwind().await;
     let account = pump.into_account();
     // Whatever was upstream has been dropped by now, and with it the call.
-    let (ending, answer) = end_of(result.as_ref().ok(), &account, station);
+    let (ending, answer) = end_of(result.as_ref().ok(), &account);
     finish(station, &mut presence, open, start, ending, &account);
     if let Some(answer) = answer {
+        if account.is_inside_event && matches!(answer, Answer::Fail(_)) {
+            // So that what the frontend says next is an event of its own.
+            connection.put(&Answer::Chunk(Bytes::from_static(b"\n\n")));
+        }
         connection.put(&answer);
         connection.flush().await?;
     }
@@ -124,11 +129,7 @@ fn finish(
 }
 
 /// What to report, and what to tell the frontend if it is still there. `None` as the result: a panic.
-fn end_of(
-    result: Option<&Result<Verdict, Interrupt>>,
-    account: &Account,
-    station: &Station,
-) -> (Ending, Option<Answer>) {
+fn end_of(result: Option<&Result<Verdict, Interrupt>>, account: &Account) -> (Ending, Option<Answer>) {
     let fail = |failure: Failure| Answer::Fail(Box::new(failure));
     let end = || Some(Answer::End(End { usage: account.usage }));
     let with_status = |failure: Failure| Failure { upstream_status: account.upstream_status, ..failure };
@@ -144,9 +145,8 @@ fn end_of(
             let failure = with_status(Failure::new(FailureKind::Draining, "the time for draining was over"));
             (Ending::Failed(failure.clone()), Some(fail(failure)))
         }
-        Some(Err(Interrupt::TimedOut(wait))) => {
-            let failure = with_status(Failure::new(FailureKind::Timeout(*wait), patience_of(*wait, station)));
-            (Ending::Failed(failure.clone()), Some(fail(failure)))
+        Some(Err(Interrupt::TimedOut(failure))) => {
+            (Ending::Failed(failure.clone()), Some(fail(failure.clone())))
         }
         Some(Err(Interrupt::Disturbed(Broken::Protocol(problem)))) => {
             (Ending::Failed(Failure::new(FailureKind::Internal, problem.clone())), None)
@@ -157,15 +157,5 @@ fn end_of(
             tracing::error!("an attempt panicked");
             (Ending::Failed(failure.clone()), Some(fail(failure)))
         }
-    }
-}
-
-fn patience_of(wait: Wait, station: &Station) -> String {
-    let timeouts = station.upstream().spec.timeouts;
-    match wait {
-        Wait::Connect => format!("no connection within {} ms", timeouts.connect_ms),
-        Wait::FirstEvent => format!("no answer began within {} ms", timeouts.first_event_ms),
-        Wait::Idle => format!("nothing came for {} ms", timeouts.idle_ms),
-        Wait::Total => format!("the answer was not complete within {} ms", timeouts.total_ms),
     }
 }

@@ -23,6 +23,10 @@ const PLAIN_IDLE: Duration = Duration::from_secs(4);
 /// The same with TLS: a new connection costs two round trips over the internet, and their servers are patient.
 const TLS_IDLE: Duration = Duration::from_mins(1);
 
+/// After so much silence the peer's system is asked whether it is still there: a stream may be silent for long, and
+/// a peer that vanished says nothing either.
+const STILL_THERE: Duration = Duration::from_secs(30);
+
 /// The connection was not there in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {} ms", .0.as_millis())]
@@ -41,6 +45,7 @@ impl Client {
     pub(crate) fn new(tls: bool, within: Option<Duration>) -> io::Result<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(STILL_THERE));
         connector.enforce_http(!tls);
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
@@ -49,6 +54,7 @@ impl Client {
             return Ok(Self::Plain(builder.build(Timed { connector, within })));
         }
         let trust = rustls::ClientConfig::builder().try_with_platform_verifier().map_err(io::Error::other)?;
+        builder.http2_keep_alive_interval(STILL_THERE).http2_keep_alive_timeout(STILL_THERE);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(trust.with_no_client_auth())
             .https_only()
@@ -117,4 +123,33 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Service<Uri> for Nowhere {
+        type Response = ();
+        type Error = io::Error;
+        type Future = std::future::Pending<io::Result<()>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            std::future::pending()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connecting_takes_no_longer_than_it_may() {
+        let mut connector = Timed { connector: Nowhere, within: Some(Duration::from_secs(3)) };
+        let error = connector.call(Uri::from_static("http://x/")).await.unwrap_err();
+        assert!(is_connect_timeout(&*error));
+        assert_eq!(chain(&*error), "no connection within 3000 ms");
+    }
 }

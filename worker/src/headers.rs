@@ -35,14 +35,11 @@ pub(crate) fn for_backend(open: &Open, credential: Option<&(HeaderName, HeaderVa
     let mut headers = HeaderMap::with_capacity(open.headers.len() + 6);
     let mut client_agent = None;
     for Header { name, value } in &open.headers {
-        if is_kept_from_backend(name) {
-            continue;
-        }
         let named = HeaderName::from_bytes(name.as_bytes());
         let (Ok(name), Ok(value)) = (named, HeaderValue::from_maybe_shared(value.clone())) else { continue };
         if name == header::USER_AGENT {
             client_agent = Some(value);
-        } else {
+        } else if !is_kept_from_backend(name.as_str()) {
             headers.append(name, value);
         }
     }
@@ -145,7 +142,7 @@ mod tests {
 
     #[test]
     fn credentials_and_hop_by_hop_headers_stay_here() {
-        let kept: Vec<_> = ["authorization", "x-api-key", "cookie", "proxy-authorization", "x-goog-api-key"]
+        let kept: Vec<_> = ["Authorization", "x-api-key", "cookie", "proxy-authorization", "x-goog-api-key"]
             .into_iter()
             .chain(["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"])
             .map(|name| (name, "theirs"))

@@ -53,6 +53,8 @@ pub(crate) struct Account {
     pub(crate) first_byte_us: Option<u64>,
     /// Bytes of body from the backend.
     pub(crate) bytes_received: u64,
+    /// Whether the client has the beginning of an event, but not its end.
+    pub(crate) is_inside_event: bool,
 }
 
 /// How an attempt ended by itself.
@@ -74,7 +76,7 @@ pub(crate) enum Interrupt {
     /// It was told to stop.
     Stopped(StopReason),
     /// The backend kept us waiting too long.
-    TimedOut(Wait),
+    TimedOut(Failure),
 }
 
 /// One call on behalf of a connection.
@@ -160,8 +162,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             broken = self.connection.disturbed() => Err(Interrupt::Disturbed(broken)),
             reason = self.stop.ordered() => Err(Interrupt::Stopped(reason)),
             got = what => Ok(got),
-            wait = self.patience.ran_out() => Err(Interrupt::TimedOut(wait)),
+            wait = self.patience.ran_out() => Err(Interrupt::TimedOut(self.timed_out(wait))),
         }
+    }
+
+    fn timed_out(&self, wait: Wait) -> Failure {
+        let timeouts = self.upstream.spec.timeouts;
+        let detail = match wait {
+            Wait::Connect => format!("no connection within {} ms", timeouts.connect_ms),
+            Wait::FirstEvent => format!("no answer began within {} ms", timeouts.first_event_ms),
+            Wait::Idle => format!("nothing came for {} ms", timeouts.idle_ms),
+            Wait::Total => format!("the answer was not complete within {} ms", timeouts.total_ms),
+        };
+        self.failure(FailureKind::Timeout(wait), &detail)
     }
 
     /// The next piece of the body. How long it may take is for the caller to say beforehand.
@@ -248,7 +261,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
         let announced = announced_length(&reply);
         let mut is_kept = true;
         let mut total = 0_u64;
-        loop {
+        while !reply.body.is_over() {
             self.wait_for_next_piece();
             let Some(piece) = self.piece(&mut reply.body).await? else { break };
             let piece = match piece {
@@ -326,10 +339,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             let is_end = piece.is_none();
             match piece {
                 Some(Ok(bytes)) => watch.feed(&bytes, &mut self.connection.gathered),
-                Some(Err(failure)) => return Ok(self.broken_off(&watch, failure)),
+                Some(Err(failure)) => return Ok(Verdict::Failed(failure)),
                 None => watch.finish(&mut self.connection.gathered),
             }
             self.account.usage = watch.usage();
+            self.account.is_inside_event = watch.has_begun() && !watch.is_between_events();
             if !self.progress.has_begun() && watch.has_begun() {
                 self.commit(reply.status, event_headers(&reply.headers), None, true);
             }
@@ -340,7 +354,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
                 self.connection.gathered = gathered;
             }
             if let Some(error) = watch.error() {
-                return Ok(self.told_inside(&watch, error));
+                return Ok(self.told_inside(error));
             }
             if is_end || watch.is_complete() || self.is_too_silent() {
                 break;
@@ -355,8 +369,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             return Ok(self.failed_with(FailureKind::Malformed, "closed without an answer"));
         }
         if !watch.is_complete() {
-            let failure = self.failure(FailureKind::Broken, "closed without the end marker");
-            return Ok(self.broken_off(&watch, failure));
+            return Ok(self.failed_with(FailureKind::Broken, "closed without the end marker"));
         }
         self.connection.settling = Some(reply.body);
         Ok(Verdict::Complete)
@@ -366,21 +379,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
         !self.progress.has_begun() && self.connection.gathered.len() > SILENCE
     }
 
-    /// The stream ended with `failure`, perhaps in the middle of an event that has begun to go out.
-    fn broken_off(&mut self, watch: &StreamWatch, failure: Failure) -> Verdict {
-        if self.progress.has_begun() && !watch.is_between_events() {
-            // So that what the frontend says next is an event of its own.
-            self.put_chunk(b"\n\n");
-        }
-        Verdict::Failed(failure)
-    }
-
     /// The backend put an error into the stream. Before any content it counts like the status that fits it; after
     /// that the stream has broken, and the frontend tells the client.
-    fn told_inside(&mut self, watch: &StreamWatch, error: &BackendError) -> Verdict {
+    fn told_inside(&mut self, error: &BackendError) -> Verdict {
         let said = format!("said in the stream: {}", error.message);
         if self.progress.has_begun() {
-            return self.broken_off(watch, self.failure(FailureKind::Broken, &said));
+            return self.failed_with(FailureKind::Broken, &said);
         }
         match (status::class_in_stream(error.status), error.status) {
             (Class::Failed(kind), _) => self.failed_with(kind, &said),

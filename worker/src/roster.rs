@@ -53,12 +53,12 @@ pub(crate) enum Refusal {
     /// Its grant was revoked, and that has been reported.
     #[error("the grant was revoked")]
     Revoked,
-    /// The worker takes nothing new; nobody has reported this grant yet.
+    /// The worker takes nothing new; nobody has reported this grant yet, and the one refused must.
     #[error("the worker takes nothing new")]
     Draining,
-    /// The same attempt runs already.
-    #[error("the attempt runs already")]
-    Twice,
+    /// The same attempt runs already, or its end has been reported.
+    #[error("the grant has been used")]
+    Used,
 }
 
 /// What a revocation met.
@@ -102,10 +102,12 @@ impl Roster {
         if ledger.tombstones.contains(grant) {
             return Err(Refusal::Revoked);
         }
-        if ledger.live.contains_key(&key) {
-            return Err(Refusal::Twice);
+        if ledger.live.contains_key(&key) || (ledger.draining && ledger.over.contains(grant)) {
+            return Err(Refusal::Used);
         }
         if ledger.draining {
+            // The caller reports its end.
+            ledger.over.add(grant);
             return Err(Refusal::Draining);
         }
         let stop = Arc::new(Stop::default());
@@ -267,7 +269,8 @@ mod tests {
         assert!(waiting.is_err());
         drop(present);
         roster.drained().await;
-        assert!(roster.enter(GrantId(9), RequestId(1)).is_err());
+        assert_eq!(roster.enter(GrantId(9), RequestId(1)).err(), Some(Refusal::Draining));
+        assert_eq!(roster.revoke(GrantId(9)), Revoked::Over);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 
 use crate::fake::FakeBody;
 
@@ -74,6 +74,15 @@ impl Source {
     /// Bytes received from the backend so far, as they were on the wire.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Whether it is known already that nothing more comes. That spares waiting for the end to be said.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.origin {
+            Origin::Wire(body) => self.unpacker.is_none() && body.is_end_stream(),
+            Origin::Fake(_) => false,
+            Origin::Ended => self.unpacker.is_none(),
+        }
     }
 
     /// The next piece, never empty, or `None` at the good end. Safe to cancel.

@@ -193,3 +193,62 @@ async fn streams_over_one_http_2_connection_end_each_by_itself() {
     assert_eq!(all, "data: 1\n\ndata: 2\n\n");
     assert_eq!(scene.closed(request).await.failure, None);
 }
+
+#[tokio::test]
+async fn a_crowd_of_streams_reaches_a_worker_that_is_slow_to_accept() {
+    let mut scene = Scene::open().await;
+    let worker = scene.worker();
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        let (client, request) = scene.chatting(STREAM).await;
+        scene.grant(request, 1);
+        clients.push(client);
+    }
+    let mut visits = Vec::new();
+    for _ in 0..50 {
+        let mut visit = worker.visited().await;
+        visit.request().await;
+        visit.answer(&[event_head(), chunk("data: 1\n\n")]).await;
+        visits.push(visit);
+    }
+    for client in &mut clients {
+        client.until("data: 1\n\n").await;
+    }
+    for visit in &mut visits {
+        visit.answer(&[end()]).await;
+    }
+    for client in &mut clients {
+        client.until("0\r\n\r\n").await;
+    }
+}
+
+#[tokio::test]
+async fn a_pooled_connection_that_the_worker_closed_is_not_used_again() {
+    let mut scene = Scene::open().await;
+    let worker = scene.worker();
+    for _ in 0..2 {
+        let (mut client, request) = scene.chatting(CHAT).await;
+        scene.grant(request, 1);
+        let mut visit = worker.visited().await;
+        visit.request().await;
+        visit.answer(&[head(200), chunk("{}"), end()]).await;
+        assert_eq!(client.reply().await.status, 200);
+        scene.closed(request).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_go_on() {
+    let mut scene = Scene::open().await;
+    let mut client = scene.client().await;
+    let length = CHAT.len();
+    client
+        .send(format!(
+            "POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nexpect: 100-continue\r\n\
+             content-length: {length}\r\n\r\n"
+        ))
+        .await;
+    client.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    client.send(CHAT).await;
+    scene.admitted().await;
+}

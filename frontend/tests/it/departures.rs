@@ -74,32 +74,3 @@ async fn a_thousand_clients_that_come_and_go_leave_nothing_behind() {
     client.send("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert_eq!(client.reply().await.json()["open_requests"], 0);
 }
-
-#[tokio::test]
-async fn tmp_crowd() {
-    let mut scene = Scene::with(ipc_proto::control::ClientLimits { max_connections: 3000, ..limits() }, true).await;
-    let worker = scene.worker();
-    let mut clients = Vec::new();
-    for _ in 0..1500 {
-        let (client, request) = scene.chatting(STREAM).await;
-        scene.grant(request, 1);
-        clients.push(client);
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let mut visits = Vec::new();
-    for _ in 0..1500 {
-        let mut visit = worker.visited().await;
-        visit.request().await;
-        visit.answer(&[event_head(), chunk("data: 1\n\n")]).await;
-        visits.push(visit);
-    }
-    for client in &mut clients {
-        client.until("data: 1\n\n").await;
-    }
-    for visit in &mut visits {
-        visit.answer(&[crate::support::end()]).await;
-    }
-    for client in &mut clients {
-        client.until("0\r\n\r\n").await;
-    }
-}

@@ -33,7 +33,7 @@ pub(super) fn below(key: &str, name: &str) -> String {
 /// Brings `root` into the shape of `schema`, which must hold no references.
 pub(super) fn conform(root: &Node, schema: &Json) -> Conformed {
     let mut conformed = Conformed::default();
-    let spot = Spot { key: String::new(), pattern: String::new(), place: root.place };
+    let spot = Spot { root: schema, key: String::new(), pattern: String::new(), place: root.place };
     let empty = Node { place: root.place, value: Value::Map(Vec::new()) };
     let root = if root.value == Value::Null { &empty } else { root };
     conformed.json = conformed.fit(root, schema, &spot).unwrap_or_else(|| Json::Object(Map::new()));
@@ -41,7 +41,9 @@ pub(super) fn conform(root: &Node, schema: &Json) -> Conformed {
 }
 
 /// Where a value is.
-struct Spot {
+struct Spot<'a> {
+    /// The schema of the whole file.
+    root: &'a Json,
     /// Its name, as in `backends[0].url`.
     key: String,
     /// The same for every element: `backends[].url`.
@@ -49,9 +51,10 @@ struct Spot {
     place: Option<Place>,
 }
 
-impl Spot {
+impl Spot<'_> {
     fn entry(&self, name: &str, schema_name: &str, place: Option<Place>) -> Self {
         Self {
+            root: self.root,
             key: below(&self.key, name),
             pattern: below(&self.pattern, schema_name),
             place: place.or(self.place),
@@ -60,7 +63,7 @@ impl Spot {
 
     fn element(&self, index: usize, place: Option<Place>) -> Self {
         let (key, pattern) = (format!("{}[{index}]", self.key), format!("{}[]", self.pattern));
-        Self { key, pattern, place: place.or(self.place) }
+        Self { root: self.root, key, pattern, place: place.or(self.place) }
     }
 
     fn problem(&self, message: impl Into<String>) -> Problem {
@@ -70,7 +73,7 @@ impl Spot {
 
 impl Conformed {
     /// The value of `node` in the shape of `schema`; `None`, with a problem, if it does not fit.
-    fn fit(&mut self, node: &Node, schema: &Json, spot: &Spot) -> Option<Json> {
+    fn fit(&mut self, node: &Node, schema: &Json, spot: &Spot<'_>) -> Option<Json> {
         if let Some(place) = spot.place {
             self.places.insert(spot.key.clone(), place);
         }
@@ -95,7 +98,7 @@ impl Conformed {
         fitted.map_err(|message| self.problems.push(spot.problem(message))).ok()
     }
 
-    fn fit_entries(&mut self, entries: &[(Key, Node)], schemas: &Map<String, Json>, spot: &Spot) -> Json {
+    fn fit_entries(&mut self, entries: &[(Key, Node)], schemas: &Map<String, Json>, spot: &Spot<'_>) -> Json {
         let mut object = Map::new();
         for (key, node) in entries {
             let spot = spot.entry(&key.name, &key.name, key.place);
@@ -114,7 +117,7 @@ impl Conformed {
         Json::Object(object)
     }
 
-    fn fit_any_entries(&mut self, entries: &[(Key, Node)], schema: &Json, spot: &Spot) -> Json {
+    fn fit_any_entries(&mut self, entries: &[(Key, Node)], schema: &Json, spot: &Spot<'_>) -> Json {
         let mut object = Map::new();
         for (key, node) in entries {
             let spot = spot.entry(&key.name, "*", key.place);
@@ -126,7 +129,7 @@ impl Conformed {
     }
 
     /// The elements; one that does not fit is replaced by an empty one, so that the others keep their numbers.
-    fn fit_elements(&mut self, list: &[Node], schema: &Json, spot: &Spot) -> Json {
+    fn fit_elements(&mut self, list: &[Node], schema: &Json, spot: &Spot<'_>) -> Json {
         let is_object = Wants::of(schema).entries.is_some();
         let empty = || if is_object { Json::Object(Map::new()) } else { Json::String(String::new()) };
         let fitted = list.iter().enumerate().map(|(index, node)| {
@@ -135,7 +138,7 @@ impl Conformed {
         Json::Array(fitted.collect())
     }
 
-    fn fit_text(&mut self, text: &str, wants: &Wants<'_>, spot: &Spot) -> Result<Json, String> {
+    fn fit_text(&mut self, text: &str, wants: &Wants<'_>, spot: &Spot<'_>) -> Result<Json, String> {
         if wants.text {
             self.holds_keys |= wants.secret && !text.is_empty();
             return Ok(Json::String(text.to_owned()));
@@ -194,15 +197,27 @@ fn fit_number(number: f64, wants: &Wants<'_>) -> Result<Json, String> {
     }
 }
 
-fn unknown_key(name: &str, schemas: &Map<String, Json>, spot: &Spot) -> Problem {
+fn unknown_key(name: &str, schemas: &Map<String, Json>, spot: &Spot<'_>) -> Problem {
     if later::is_later_key(&spot.pattern) {
         return spot.problem(format!("{} is not available in this version of proxylm", spot.pattern));
     }
     if let Some(known) = nearest(name, schemas.keys().map(String::as_str)) {
         return spot.problem(format!("unknown key; did you mean {known}?"));
     }
+    // In a list a key of the same name means something else.
+    let elsewhere = if spot.pattern.contains("[]") { None } else { section_with(name, spot.root) };
+    if let Some(section) = elsewhere {
+        return spot.problem(format!("unknown key here; did you mean {section}.{name}?"));
+    }
     let known = schemas.keys().map(String::as_str).filter(|known| !known.starts_with('$'));
     spot.problem(format!("unknown key; the keys here are {}", known.collect::<Vec<_>>().join(", ")))
+}
+
+/// The section at the top of the file that has a key called `name`.
+fn section_with<'a>(name: &str, root: &'a Json) -> Option<&'a str> {
+    let sections = root.get("properties").and_then(Json::as_object)?;
+    let has_key = |section: &Json| section.get("properties").is_some_and(|keys| keys.get(name).is_some());
+    sections.iter().find(|(_, section)| has_key(section)).map(|(known, _)| known.as_str())
 }
 
 /// The one of `known` that `text` is most likely a misspelling of.

@@ -1,5 +1,7 @@
 //! The configuration in force, for people: every key with its value, defaults filled in, keys masked.
 
+use std::net::Ipv4Addr;
+
 use serde_json::Value as Json;
 
 use super::Config;
@@ -72,5 +74,6 @@ fn scalar(text: &str) -> String {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-./:".contains(&byte));
     let means_more = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let means_more = means_more.iter().any(|word| text.eq_ignore_ascii_case(word)) || text.ends_with(':');
-    if starts_well && is_plain && !means_more { text.to_owned() } else { Json::from(text).to_string() }
+    let is_plain = is_plain && !means_more && (starts_well || text.parse::<Ipv4Addr>().is_ok());
+    if is_plain { text.to_owned() } else { Json::from(text).to_string() }
 }

@@ -68,12 +68,11 @@ impl<L: Laws> Scheduler<L> {
         if let Some(seat) = self.seats.get_mut(&frontend.seat) {
             seat.requests.insert(id);
         }
-        match refusal {
-            Some(failure) => self.refuse(turn, id, failure),
-            None => {
-                self.enter_queue(turn, id, 0);
-                self.changes.newcomer = Some(id);
-            }
+        if let Some(failure) = refusal {
+            self.refuse(turn, id, failure);
+        } else {
+            self.enter_queue(turn, id, 0);
+            self.changes.newcomer = Some(id);
         }
     }
 
@@ -156,7 +155,8 @@ impl<L: Laws> Scheduler<L> {
 
     /// No backend for a lane has come back in time.
     pub(super) fn stranded(&mut self, turn: &mut Turn<'_>, lane: &LaneKey) {
-        let ids: Vec<RequestId> = self.queue.lane(lane).map(|lane| lane.requests().collect()).unwrap_or_default();
+        let ids: Vec<RequestId> =
+            self.queue.lane(lane).map(|lane| lane.requests().collect()).unwrap_or_default();
         for id in ids {
             let Some(request) = self.requests.get(&id) else { continue };
             let before = request.failure.as_ref().map(|failure| failure.detail.clone());
@@ -220,7 +220,7 @@ impl<L: Laws> Scheduler<L> {
 
     /// Whether some backend that can serve `lane` is usable.
     pub(super) fn is_served(&self, lane: &LaneKey) -> bool {
-        candidates(&self.backends, &self.ranking, lane).any(|backend| backend.is_in_service())
+        candidates(&self.backends, &self.ranking, lane).any(Backend::is_in_service)
     }
 
     /// Why requests of `lane` need not wait; `None` if they may.
@@ -245,8 +245,11 @@ impl<L: Laws> Scheduler<L> {
             Failure::new(FailureKind::NoBackend, format!("every backend that offers {model} is down"))
                 .with_retry_after_ms(until(next_probe))
         } else if let Some(end_of_rest) = prospects.end_of_rest {
-            Failure::new(FailureKind::Overloaded, format!("every backend that offers {model} has too much to do"))
-                .with_retry_after_ms(until(end_of_rest))
+            Failure::new(
+                FailureKind::Overloaded,
+                format!("every backend that offers {model} has too much to do"),
+            )
+            .with_retry_after_ms(until(end_of_rest))
         } else {
             draining(&format!("every backend that offers {model} is being drained"))
         })

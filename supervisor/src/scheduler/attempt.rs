@@ -14,6 +14,8 @@ use super::{Scheduler, Turn};
 /// How often an offer may come to nothing before the request is given up: attempts that never reached a worker are
 /// not counted as attempts, and something must end them.
 const MOST_LAPSES: u32 = 10;
+/// The pause after a second lapse, in milliseconds: a worker that has just died needs a moment to be missed.
+const LAPSE_PAUSE_MS: u64 = 100;
 
 impl<L: Laws> Scheduler<L> {
     /// An attempt failed with nothing sent to the client.
@@ -35,6 +37,10 @@ impl<L: Laws> Scheduler<L> {
             FailureKind::WorkerLost => !has_arrived,
             _ => false,
         };
+        if failure.kind == FailureKind::WorkerLost {
+            // Its end may not have reached us yet: others first, if there are any.
+            request.avoided = Some(backend);
+        }
         if has_lapsed {
             request.lapses += 1;
             request.attempts -= 1;
@@ -61,7 +67,8 @@ impl<L: Laws> Scheduler<L> {
             self.refuse(turn, id, failure);
             return;
         }
-        let limit = [self.catalog.queue.timeout_ms, request.admission.deadline_ms].into_iter().flatten().min();
+        let limit =
+            [self.catalog.queue.timeout_ms, request.admission.deadline_ms].into_iter().flatten().min();
         let has_time = limit.is_none_or(|limit| request.waited_us / 1000 < limit);
         let Some(pause_ms) = self.pause_ms(id, backend, &failure).filter(|_| has_time) else {
             self.refuse(turn, id, failure);
@@ -81,7 +88,7 @@ impl<L: Laws> Scheduler<L> {
     fn pause_ms(&mut self, id: RequestId, failed: BackendId, failure: &Failure) -> Option<u64> {
         let request = self.requests.get(&id)?;
         if failure.kind.origin() != Origin::Upstream {
-            return Some(0);
+            return Some(if request.lapses > 1 { LAPSE_PAUSE_MS } else { 0 });
         }
         let backoff = backoff_ms(self.catalog.retry, request.attempts + 1);
         let has_other = self.ranking.iter().filter(|other| **other != failed).any(|other| {
@@ -99,10 +106,9 @@ fn backoff_ms(policy: RetryPolicy, attempt: u32) -> u64 {
     match attempt {
         0 | 1 => 0,
         // More doublings than bits would wrap; the limit holds long before.
-        later => policy
-            .initial_backoff_ms
-            .saturating_mul(1 << (later - 2).min(40))
-            .min(policy.max_backoff_ms),
+        later => {
+            policy.initial_backoff_ms.saturating_mul(1 << (later - 2).min(40)).min(policy.max_backoff_ms)
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipc_proto::control::{OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport, ToWorker};
-use ipc_proto::failure::{Failure, FailureKind};
+use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, ModelName, WorkerId};
 use ipc_proto::operator::BackendView;
 
@@ -345,8 +345,7 @@ impl<L: Laws> Scheduler<L> {
         match failure.kind {
             FailureKind::Cancelled | FailureKind::ClientGone | FailureKind::GrantLapsed => return,
             FailureKind::Overloaded => {
-                let rest =
-                    failure.retry_after_ms.unwrap_or(0).clamp(SHORTEST_REST_MS, LONGEST_REST_MS);
+                let rest = failure.retry_after_ms.unwrap_or(0).clamp(SHORTEST_REST_MS, LONGEST_REST_MS);
                 let before = backend.rest.map_or(Time::default(), |rest| rest.until);
                 let until = turn.now.plus_millis(rest).max(before);
                 let is_long = until.since(turn.now) > WORTH_WAITING_MS * 1000;
@@ -357,7 +356,8 @@ impl<L: Laws> Scheduler<L> {
             _ => {}
         }
         backend.failures += 1;
-        if failure.kind == FailureKind::Unreachable {
+        // Without a connection there is no telling busy from dead; every other wait may only mean busy.
+        if matches!(failure.kind, FailureKind::Unreachable | FailureKind::Timeout(Wait::Connect)) {
             self.backend_down(turn, id, failure.detail.clone());
         }
     }

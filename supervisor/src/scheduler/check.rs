@@ -42,7 +42,10 @@ impl<L: Laws> Scheduler<L> {
                 backend.spec.name
             );
             let is_own = |worker: ipc_proto::ids::WorkerId| worker == backend.worker_id();
-            assert!(backend.grants.values().all(|grant| is_own(grant.worker)), "a grant of a dead generation");
+            assert!(
+                backend.grants.values().all(|grant| is_own(grant.worker)),
+                "a grant of a dead generation"
+            );
         }
         let live: usize = self.requests.values().map(|request| request.live as usize).sum();
         assert_eq!(held, live, "every grant has its request");

@@ -117,15 +117,24 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// A backend's answer has begun.
-    pub(super) fn begun(&mut self, turn: &mut Turn<'_>, worker: WorkerId, grant: GrantId, first_byte_us: u64) {
+    pub(super) fn begun(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: WorkerId,
+        grant: GrantId,
+        first_byte_us: u64,
+    ) {
         self.started(worker, grant);
         let Some(granted) = self.spoken_of(worker, grant) else { return };
         let (id, is_swap, model) = (granted.request, granted.is_swap, granted.model.clone());
         if let Some(backend) = self.backends.get_mut(&worker.backend)
             && backend.spec.serialize_by_model
-            && backend.belief.answered(&model)
         {
-            self.swapped(worker.backend);
+            // A backend that was down, and forgotten, turns out to hold the model.
+            self.changes.work |= backend.belief.current() != Some(&model);
+            if backend.belief.answered(&model) {
+                self.swapped(worker.backend);
+            }
         }
         if is_swap && let Some(request) = self.requests.get_mut(&id) {
             request.attempt.load_us = Some(first_byte_us);
@@ -141,7 +150,7 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// An attempt is over.
-    pub(super) fn finished(&mut self, turn: &mut Turn<'_>, worker: WorkerId, finished: Finished) {
+    pub(super) fn finished(&mut self, turn: &mut Turn<'_>, worker: WorkerId, finished: &Finished) {
         let Some(granted) = self.spoken_of(worker, finished.grant) else { return };
         let (id, is_swap, was_blamed) = (granted.request, granted.is_swap, granted.is_blamed);
         let reach = Reach::of(&finished.ending, finished.upstream_status);
@@ -204,7 +213,8 @@ impl<L: Laws> Scheduler<L> {
 
     /// Tells the worker to stop `grant` or never to start it, unless it has been told.
     pub(super) fn revoke(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId) {
-        let Some(granted) = self.backends.get_mut(&on).and_then(|backend| backend.grants.get_mut(&grant)) else {
+        let Some(granted) = self.backends.get_mut(&on).and_then(|backend| backend.grants.get_mut(&grant))
+        else {
             return;
         };
         if granted.stage == GrantStage::Revoking {

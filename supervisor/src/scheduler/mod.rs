@@ -5,15 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ipc_proto::control::{
-    Admission, Directory, Finished, Outcome, ProbeReport, ToFrontend, ToWorker,
-};
-use ipc_proto::failure::Failure;
-use ipc_proto::ids::{BackendId, FrontendId, GrantId, RequestId, WorkerId};
-use ipc_proto::operator::{Counters, Refusal, RequestRecord};
+use ipc_proto::ids::{BackendId, RequestId};
+use ipc_proto::operator::Counters;
 
 use self::backend::Backend;
 use self::catalog::Catalog;
@@ -37,6 +32,8 @@ mod backend;
 mod belief;
 mod check;
 mod directory;
+mod effect;
+mod event;
 mod frontend;
 mod grant;
 mod order;
@@ -53,236 +50,8 @@ mod timer;
 mod view;
 mod worker;
 
-/// What has happened.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Event {
-    /// A frontend's link is open.
-    FrontendUp {
-        /// Which.
-        frontend: FrontendId,
-        /// Its process.
-        pid: u32,
-    },
-    /// A frontend accepts clients.
-    FrontendListening {
-        /// Which.
-        frontend: FrontendId,
-        /// Where.
-        address: SocketAddr,
-    },
-    /// A frontend's link or process has ended: nothing it held exists any more.
-    FrontendGone {
-        /// Which.
-        frontend: FrontendId,
-    },
-    /// A request wants an attempt.
-    Admit {
-        /// Who holds it.
-        frontend: FrontendId,
-        /// Its facts.
-        admission: Box<Admission>,
-    },
-    /// An attempt failed before anything went to the client.
-    AttemptFailed {
-        /// Who says so.
-        frontend: FrontendId,
-        /// The request.
-        request: RequestId,
-        /// The grant that was used.
-        grant: GrantId,
-        /// What happened.
-        failure: Failure,
-    },
-    /// The client has been answered.
-    Closed {
-        /// Who says so.
-        frontend: FrontendId,
-        /// The request.
-        request: RequestId,
-        /// How it ended.
-        outcome: Outcome,
-    },
-    /// The client left before the answer began.
-    Withdraw {
-        /// Who says so.
-        frontend: FrontendId,
-        /// The request.
-        request: RequestId,
-    },
-    /// A standing grant came back.
-    Returned {
-        /// Who gives it back.
-        frontend: FrontendId,
-        /// The grant.
-        grant: GrantId,
-    },
-    /// A draining frontend holds nothing any more.
-    FrontendDrained {
-        /// Which.
-        frontend: FrontendId,
-    },
-    /// A worker's link is open.
-    WorkerUp {
-        /// Which.
-        worker: WorkerId,
-        /// Its process.
-        pid: u32,
-    },
-    /// A worker takes attempts.
-    WorkerReady {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// A frontend came to its worker.
-    Started {
-        /// The worker.
-        worker: WorkerId,
-        /// With this grant.
-        grant: GrantId,
-    },
-    /// The backend's answer has begun.
-    Begun {
-        /// The worker.
-        worker: WorkerId,
-        /// The grant.
-        grant: GrantId,
-        /// From the call to the first piece of the answer, in microseconds.
-        first_byte_us: u64,
-    },
-    /// An attempt is over.
-    Finished {
-        /// The worker.
-        worker: WorkerId,
-        /// What came of it.
-        finished: Box<Finished>,
-    },
-    /// A probe has a result.
-    Probed {
-        /// The worker.
-        worker: WorkerId,
-        /// What it found.
-        report: Box<ProbeReport>,
-    },
-    /// A draining worker runs nothing any more.
-    WorkerDrained {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// A worker's link or process has ended; reported once.
-    WorkerGone {
-        /// Which.
-        worker: WorkerId,
-    },
-    /// An operator orders something; answered by [`Effect::Reply`] with the same ticket.
-    Ordered {
-        /// Chosen by the actor.
-        ticket: u64,
-        /// What.
-        order: Order,
-    },
-    /// A new catalog is in force.
-    Reconfigured(Arc<Catalog>),
-    /// The instance is to end: by a signal.
-    Stop,
-    /// Time has passed.
-    Tick,
-}
-
-/// What an operator may order.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Order {
-    /// Grant nothing more on this backend.
-    Drain {
-        /// Its name.
-        backend: String,
-    },
-    /// Use it again.
-    Undrain {
-        /// Its name.
-        backend: String,
-    },
-    /// End a request.
-    Cancel {
-        /// Its id, or the beginning of it.
-        request: String,
-    },
-    /// Replace a backend's worker.
-    Restart {
-        /// Its name.
-        backend: String,
-    },
-    /// End the instance.
-    Stop,
-}
-
-/// What is to be done.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Effect {
-    /// Tell a frontend.
-    ToFrontend(FrontendId, ToFrontend),
-    /// Tell a worker.
-    ToWorker(WorkerId, ToWorker),
-    /// Tell every frontend which models there are, now and, until the next such effect, whoever comes up.
-    Publish(Box<Directory>),
-    /// Start a frontend's process.
-    StartFrontend(FrontendId),
-    /// Start a worker's process.
-    StartWorker(WorkerId),
-    /// End a frontend's process at once.
-    KillFrontend(FrontendId),
-    /// End a worker's process at once.
-    KillWorker(WorkerId),
-    /// A live request's record has changed: [`Scheduler::record`] tells how.
-    Changed(RequestId),
-    /// A request has ended; its last record.
-    Ended(Box<RequestRecord>),
-    /// The answer to an order.
-    Reply {
-        /// The order's ticket.
-        ticket: u64,
-        /// What came of it, one sentence; or why not.
-        reply: Result<String, Refusal>,
-    },
-    /// Something worth a line in the log.
-    Note(Note),
-    /// Nothing is left to do: the instance may end.
-    Stopped,
-}
-
-/// Something worth a line in the log.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Note {
-    /// A backend became usable.
-    BackendUp {
-        /// Its name.
-        backend: String,
-        /// How many models it offers.
-        models: usize,
-    },
-    /// A backend became unusable.
-    BackendDown {
-        /// Its name.
-        backend: String,
-        /// Why.
-        reason: String,
-    },
-    /// Something odd about a backend that stays usable.
-    BackendOdd {
-        /// Its name.
-        backend: String,
-        /// What.
-        what: String,
-    },
-    /// A child died and will be started again.
-    ChildLost {
-        /// Which: `worker lmstudio`, `frontend 0`.
-        child: String,
-        /// The pause before the new one, in milliseconds.
-        restart_in_ms: u64,
-    },
-    /// The instance entered a phase.
-    Phase(&'static str),
-}
+pub use self::effect::{Effect, Note};
+pub use self::event::{Event, Order};
 
 /// What the instance is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -403,7 +172,7 @@ impl<L: Laws> Scheduler<L> {
         let turn = &mut Turn { now, effects };
         turn.note(Note::Phase(self.phase.as_str()));
         self.timers.arm(Timer::Doors, now.plus_millis(directory::DOORS_MS));
-        self.reconfigured(turn, Arc::clone(&self.catalog));
+        self.reconfigured(turn, &Arc::clone(&self.catalog));
         self.settle(turn);
     }
 
@@ -469,12 +238,12 @@ impl<L: Laws> Scheduler<L> {
             Event::WorkerReady { worker } => self.worker_ready(turn, worker),
             Event::Started { worker, grant } => self.started(worker, grant),
             Event::Begun { worker, grant, first_byte_us } => self.begun(turn, worker, grant, first_byte_us),
-            Event::Finished { worker, finished } => self.finished(turn, worker, *finished),
+            Event::Finished { worker, finished } => self.finished(turn, worker, &finished),
             Event::Probed { worker, report } => self.probed(turn, worker, *report),
             Event::WorkerDrained { worker } => self.worker_drained(turn, worker),
             Event::WorkerGone { worker } => self.worker_gone(turn, worker),
             Event::Ordered { ticket, order } => self.ordered(turn, ticket, &order),
-            Event::Reconfigured(catalog) => self.reconfigured(turn, catalog),
+            Event::Reconfigured(catalog) => self.reconfigured(turn, &catalog),
             Event::Stop => self.stop(turn),
             // Slots are not lent ahead of time yet; ticks only bring the time.
             Event::Returned { .. } | Event::Tick => {}

@@ -78,7 +78,8 @@ impl<L: Laws> Scheduler<L> {
             let open = |stage| !matches!(stage, Stage::Answered | Stage::Closed);
             self.requests.iter().filter(move |(_, request)| open(request.stage))
         };
-        let names = |id: RequestId, label: &str, fits: &dyn Fn(&str) -> bool| fits(label) || fits(&id.to_string());
+        let names =
+            |id: RequestId, label: &str, fits: &dyn Fn(&str) -> bool| fits(label) || fits(&id.to_string());
         let matching = |fits: &dyn Fn(&str) -> bool| -> Vec<RequestId> {
             live()
                 .filter(|(id, request)| names(**id, request.admission.label.as_str(), fits))

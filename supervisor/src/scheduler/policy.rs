@@ -55,11 +55,8 @@ impl<'a, L: Laws> Board<'a, L> {
 
     /// The lanes, the one whose head came first first.
     fn oldest_first(&self) -> Vec<(&'a LaneKey, &'a Lane)> {
-        let mut lanes: Vec<_> = self
-            .queue
-            .lanes()
-            .filter_map(|(key, lane)| Some((lane.head()?.0, key, lane)))
-            .collect();
+        let mut lanes: Vec<_> =
+            self.queue.lanes().filter_map(|(key, lane)| Some((lane.head()?.0, key, lane))).collect();
         lanes.sort_unstable_by_key(|(place, ..)| *place);
         lanes.into_iter().map(|(_, key, lane)| (key, lane)).collect()
     }
@@ -76,11 +73,8 @@ impl<'a, L: Laws> Board<'a, L> {
     fn head(&self, lane: &Lane, backend: BackendId) -> Option<RequestId> {
         let mut others = lane.candidates.iter().filter(|other| **other != backend);
         let has_other = others.any(|other| self.backends.get(other).is_some_and(Backend::is_open));
-        let head = if has_other || !L::EXCLUSION_YIELDS {
-            lane.head_not_avoiding(backend)
-        } else {
-            lane.head()
-        };
+        let head =
+            if has_other || !L::EXCLUSION_YIELDS { lane.head_not_avoiding(backend) } else { lane.head() };
         head.map(|(_, request)| request)
     }
 

@@ -160,10 +160,14 @@ mod tests {
     #[test]
     fn the_lanes_of_a_model_are_found_whatever_their_dialect() {
         let mut queue = Queue::default();
-        for (order, lane) in
-            [key("a", Dialect::OpenAi), key("b", Dialect::Anthropic), key("b", Dialect::OpenAi), key("c", Dialect::OpenAi)]
-                .iter()
-                .enumerate()
+        for (order, lane) in [
+            key("a", Dialect::OpenAi),
+            key("b", Dialect::Anthropic),
+            key("b", Dialect::OpenAi),
+            key("c", Dialect::OpenAi),
+        ]
+        .iter()
+        .enumerate()
         {
             let order = order as u64;
             queue.insert(lane, Place { arrived: Time(0), order }, RequestId(order.into()), None, Vec::new);

@@ -13,11 +13,11 @@ use super::{Scheduler, Turn};
 
 impl<L: Laws> Scheduler<L> {
     /// Puts `catalog` in force. What waits goes on waiting, unless nobody will ever serve it; what runs goes on.
-    pub(super) fn reconfigured(&mut self, turn: &mut Turn<'_>, catalog: Arc<Catalog>) {
+    pub(super) fn reconfigured(&mut self, turn: &mut Turn<'_>, catalog: &Arc<Catalog>) {
         if self.is_stopping() {
             return;
         }
-        self.catalog = Arc::clone(&catalog);
+        self.catalog = Arc::clone(catalog);
         let gone: Vec<BackendId> =
             self.in_use().map(|backend| backend.id).filter(|id| !catalog.backends.contains_key(id)).collect();
         for id in gone {
@@ -107,7 +107,8 @@ impl<L: Laws> Scheduler<L> {
             .collect();
         for id in waiting {
             let request = &self.requests[&id];
-            let is_listed = self.in_use().any(|backend| super::admission::is_candidate(backend, &request.lane));
+            let is_listed =
+                self.in_use().any(|backend| super::admission::is_candidate(backend, &request.lane));
             if is_listed {
                 continue;
             }

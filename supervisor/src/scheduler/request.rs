@@ -123,12 +123,19 @@ impl<L: Laws> Scheduler<L> {
         let Some(request) = self.requests.get_mut(&id) else { return };
         request.stage = Stage::Answered;
         request.failure = Some(failure.clone());
-        turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Rejected { request: id, failure }));
+        turn.effects
+            .push(Effect::ToFrontend(request.frontend, ToFrontend::Rejected { request: id, failure }));
         turn.effects.push(Effect::Changed(id));
     }
 
     /// The client has been answered.
-    pub(super) fn closed(&mut self, turn: &mut Turn<'_>, frontend: FrontendId, id: RequestId, outcome: Outcome) {
+    pub(super) fn closed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        frontend: FrontendId,
+        id: RequestId,
+        outcome: Outcome,
+    ) {
         let Some(request) = self.held_by(frontend, id) else { return };
         let failure = match outcome.failure {
             None if outcome.status < 400 => None,
@@ -151,9 +158,9 @@ impl<L: Laws> Scheduler<L> {
             total_us: outcome.total_us,
             bytes_sent: outcome.bytes_sent,
         };
-        let stage = request.stage;
+        let before = request.stage;
         self.close(turn, id, end, failure);
-        if let Stage::Granted { grant, backend, .. } = stage {
+        if let Stage::Granted { grant, backend, .. } = before {
             self.let_run_out(turn, backend, grant);
         }
     }
@@ -256,10 +263,10 @@ impl<L: Laws> Scheduler<L> {
         let waits = request.waiting_since();
         let has_ended = request.stage == Stage::Closed && !self.requests.contains_key(&id);
         let end = request.end.as_ref().filter(|_| has_ended);
-        let state = end.map_or(
-            if waits.is_some() { RequestState::Queued } else { RequestState::Running },
-            |end| end.state,
-        );
+        let state = end
+            .map_or(if waits.is_some() { RequestState::Queued } else { RequestState::Running }, |end| {
+                end.state
+            });
         RequestRecord {
             id: request.admission.label.to_string(),
             exchange: id.to_string(),
@@ -274,7 +281,11 @@ impl<L: Laws> Scheduler<L> {
             last_failed_backend: name(request.last_failed),
             http_status: end.and_then(|end| end.status),
             upstream_status: request.attempt.upstream_status,
-            error_code: request.failure.as_ref().map(|failure| failure.kind.code().to_owned()).unwrap_or_default(),
+            error_code: request
+                .failure
+                .as_ref()
+                .map(|failure| failure.kind.code().to_owned())
+                .unwrap_or_default(),
             error: request.failure.as_ref().map(|failure| failure.detail.clone()).unwrap_or_default(),
             arrived_unix_us: self.unix_us(request.place.arrived),
             started_unix_us: request.attempt.granted.map(|granted| self.unix_us(granted)),

@@ -39,8 +39,7 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_a_quiet_minute_ends_the_count() {
         let (mut restarts, mut random) = (Restarts::default(), Random::new(1));
-        let pauses: Vec<u64> =
-            (0..12).map(|at| restarts.pause_ms(Time(at), Time(at), &mut random)).collect();
+        let pauses: Vec<u64> = (0..12).map(|at| restarts.pause_ms(Time(at), Time(at), &mut random)).collect();
         assert_eq!(pauses[0], 0);
         assert!((200..=300).contains(&pauses[1]), "{pauses:?}");
         assert!((400..=600).contains(&pauses[2]), "{pauses:?}");

@@ -192,7 +192,10 @@ impl<L: Laws> Scheduler<L> {
         let pause = backend.worker.restarts.pause_ms(backend.worker.started, turn.now, &mut self.random);
         if !is_stopping && backend.service != Service::Retired {
             self.counters.restarts += 1;
-            turn.note(Note::ChildLost { child: format!("worker {}", backend.spec.name), restart_in_ms: pause });
+            turn.note(Note::ChildLost {
+                child: format!("worker {}", backend.spec.name),
+                restart_in_ms: pause,
+            });
         }
         self.after_worker(turn, id, pause);
     }

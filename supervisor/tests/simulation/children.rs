@@ -74,19 +74,19 @@ fn outcome(status: u16, failure: Option<Failure>) -> Outcome {
 }
 
 impl<L: Laws> World<L> {
-    fn from_frontend(&mut self, frontend: FrontendId, event: Event) {
+    fn frontend_says(&mut self, frontend: FrontendId, event: Event) {
         self.send(Link::FromFrontend(frontend), Step::Tell(event));
     }
 
-    fn from_worker(&mut self, worker: WorkerId, event: Event) {
+    fn worker_says(&mut self, worker: WorkerId, event: Event) {
         self.send(Link::FromWorker(worker), Step::Tell(event));
     }
 
     pub(crate) fn frontend_starts(&mut self, frontend: FrontendId) {
         self.frontends.insert(frontend, Frontend::default());
-        self.from_frontend(frontend, Event::FrontendUp { frontend, pid: 1 });
+        self.frontend_says(frontend, Event::FrontendUp { frontend, pid: 1 });
         let address = ([127, 0, 0, 1], 1).into();
-        self.from_frontend(frontend, Event::FrontendListening { frontend, address });
+        self.frontend_says(frontend, Event::FrontendListening { frontend, address });
     }
 
     pub(crate) fn frontend_dies(&mut self, frontend: FrontendId) {
@@ -104,12 +104,15 @@ impl<L: Laws> World<L> {
             return;
         }
         self.workers.insert(worker, Worker::default());
-        self.from_worker(worker, Event::WorkerUp { worker, pid: 2 });
-        self.from_worker(worker, Event::WorkerReady { worker });
+        self.worker_says(worker, Event::WorkerUp { worker, pid: 2 });
+        self.worker_says(worker, Event::WorkerReady { worker });
         self.later(100, Step::Looks(worker));
     }
 
     pub(crate) fn worker_dies(&mut self, worker: WorkerId) {
+        if !self.workers.contains_key(&worker) && !self.doomed.remove(&worker) {
+            return;
+        }
         let dead = self.workers.remove(&worker).unwrap_or_default();
         for (grant, attempt) in dead.running {
             let failure = Failure::new(FailureKind::WorkerLost, "the worker ended");
@@ -130,8 +133,8 @@ impl<L: Laws> World<L> {
         if open.is_empty() {
             return;
         }
-        let frontend = open[self.dice.below(open.len() as u64) as usize];
-        let model = self.scenario.models[self.dice.below(self.scenario.models.len() as u64) as usize].clone();
+        let frontend = self.dice.pick(&open);
+        let model = self.dice.pick(&self.scenario.models);
         self.minted += 1;
         let request = RequestId(self.minted << 64 | 0x5eed);
         let held = &mut self.frontends.get_mut(&frontend).expect("it is open").held;
@@ -150,7 +153,7 @@ impl<L: Laws> World<L> {
             waited_ms: 0,
             under: None,
         };
-        self.from_frontend(frontend, Event::Admit { frontend, admission: Box::new(admission) });
+        self.frontend_says(frontend, Event::Admit { frontend, admission: Box::new(admission) });
         if self.dice.per_mille(self.scenario.impatience) {
             let after = self.dice.between(0, 4_000_000);
             self.later(after, Step::Leaves(request));
@@ -168,14 +171,14 @@ impl<L: Laws> World<L> {
             let failure = Failure::new(FailureKind::ClientGone, "the client left");
             self.close(frontend, request, outcome(499, Some(failure)));
         } else {
-            self.from_frontend(frontend, Event::Withdraw { frontend, request });
+            self.frontend_says(frontend, Event::Withdraw { frontend, request });
             self.forget(frontend, request);
         }
     }
 
     /// The frontend's last word on a request.
     fn close(&mut self, frontend: FrontendId, request: RequestId, outcome: Outcome) {
-        self.from_frontend(frontend, Event::Closed { frontend, request, outcome });
+        self.frontend_says(frontend, Event::Closed { frontend, request, outcome });
         self.forget(frontend, request);
     }
 
@@ -197,7 +200,7 @@ impl<L: Laws> World<L> {
     fn exit_if_drained(&mut self, frontend: FrontendId) {
         let is_done = |it: &Frontend| it.is_draining && it.held.is_empty();
         if self.frontends.get(&frontend).is_some_and(is_done) {
-            self.from_frontend(frontend, Event::FrontendDrained { frontend });
+            self.frontend_says(frontend, Event::FrontendDrained { frontend });
             let after = 200_000 + self.delay();
             self.later(after, Step::FrontendDies(frontend));
         }
@@ -214,16 +217,12 @@ impl<L: Laws> World<L> {
                 let after = if is_late { self.dice.between(4_500_000, 7_000_000) } else { self.delay() };
                 self.later(after, Step::Comes(frontend, grant, model));
             }
-            ToFrontend::Rejected { request, failure } => {
-                if it.held.contains_key(&request) {
-                    self.close(frontend, request, outcome(failure.kind.status(), Some(failure)));
-                }
+            ToFrontend::Rejected { request, failure } if it.held.contains_key(&request) => {
+                self.close(frontend, request, outcome(failure.kind.status(), Some(failure)));
             }
-            ToFrontend::Cancel { request } => {
-                if it.held.contains_key(&request) {
-                    let failure = Failure::new(FailureKind::Cancelled, "an operator");
-                    self.close(frontend, request, outcome(499, Some(failure)));
-                }
+            ToFrontend::Cancel { request } if it.held.contains_key(&request) => {
+                let failure = Failure::new(FailureKind::Cancelled, "an operator");
+                self.close(frontend, request, outcome(499, Some(failure)));
             }
             ToFrontend::Drain { .. } => {
                 it.is_draining = true;
@@ -234,7 +233,12 @@ impl<L: Laws> World<L> {
     }
 
     /// A frontend reaches a worker: the attempt begins, or is refused.
-    pub(crate) fn comes(&mut self, frontend: FrontendId, grant: Grant, model: ModelName) -> Result<(), String> {
+    pub(crate) fn comes(
+        &mut self,
+        frontend: FrontendId,
+        grant: &Grant,
+        model: ModelName,
+    ) -> Result<(), String> {
         let holds = self.frontends.get(&frontend).and_then(|it| it.held.get(&grant.request));
         if !matches!(holds, Some((Hold::Going(held, _), _)) if *held == grant.grant) {
             return Ok(());
@@ -255,9 +259,11 @@ impl<L: Laws> World<L> {
             Attempt { frontend, request: grant.request, model, ending: ending.clone(), has_begun: false };
         worker.running.insert(grant.grant, attempt);
         self.watch.running(backend, &self.workers)?;
-        self.from_worker(grant.worker, Event::Started { worker: grant.worker, grant: grant.grant });
+        self.worker_says(grant.worker, Event::Started { worker: grant.worker, grant: grant.grant });
         if !self.is_calm && self.dice.per_mille(4) {
             self.workers.get_mut(&grant.worker).expect("it runs").is_stuck = true;
+            // Whom nobody revokes anything from, nobody misses: in the end somebody kills it by hand.
+            self.later(30_000_000, Step::WorkerDies(grant.worker));
         }
         if ending == Ending::Complete {
             self.later(begins_us, Step::Begins(grant.worker, grant.grant));
@@ -275,10 +281,12 @@ impl<L: Laws> World<L> {
         if self.is_stuck(worker) {
             return;
         }
-        let Some(attempt) = self.workers.get_mut(&worker).and_then(|it| it.running.get_mut(&grant)) else { return };
+        let Some(attempt) = self.workers.get_mut(&worker).and_then(|it| it.running.get_mut(&grant)) else {
+            return;
+        };
         attempt.has_begun = true;
         let (frontend, request) = (attempt.frontend, attempt.request);
-        self.from_worker(worker, Event::Begun { worker, grant, first_byte_us: 1000 });
+        self.worker_says(worker, Event::Begun { worker, grant, first_byte_us: 1000 });
         self.answer(frontend, request, grant, Heard::Head);
     }
 
@@ -302,7 +310,9 @@ impl<L: Laws> World<L> {
     }
 
     fn end_attempt(&mut self, worker: WorkerId, grant: GrantId, ending: Ending, heard: Option<Heard>) {
-        let Some(attempt) = self.workers.get_mut(&worker).and_then(|it| it.running.remove(&grant)) else { return };
+        let Some(attempt) = self.workers.get_mut(&worker).and_then(|it| it.running.remove(&grant)) else {
+            return;
+        };
         self.finished(worker, grant, ending);
         if let Some(heard) = heard {
             self.answer(attempt.frontend, attempt.request, grant, heard);
@@ -320,7 +330,7 @@ impl<L: Laws> World<L> {
             total_us: 1000,
             bytes_received: 0,
         };
-        self.from_worker(worker, Event::Finished { worker, finished: Box::new(finished) });
+        self.worker_says(worker, Event::Finished { worker, finished: Box::new(finished) });
     }
 
     fn answer(&mut self, frontend: FrontendId, request: RequestId, grant: GrantId, heard: Heard) {
@@ -333,17 +343,20 @@ impl<L: Laws> World<L> {
     }
 
     pub(crate) fn hears(&mut self, frontend: FrontendId, request: RequestId, grant: GrantId, heard: Heard) {
-        let Some((hold, _)) = self.frontends.get_mut(&frontend).and_then(|it| it.held.get_mut(&request)) else { return };
+        let Some((hold, _)) = self.frontends.get_mut(&frontend).and_then(|it| it.held.get_mut(&request))
+        else {
+            return;
+        };
         match (*hold, heard) {
-            (Hold::Going(held, worker), Heard::Head) if held == grant => *hold = Hold::Streams(grant, worker),
-            (Hold::Going(held, _) | Hold::Streams(held, _), Heard::End) if held == grant => {
+            (Hold::Going(used, worker), Heard::Head) if used == grant => *hold = Hold::Streams(grant, worker),
+            (Hold::Going(used, _) | Hold::Streams(used, _), Heard::End) if used == grant => {
                 self.close(frontend, request, outcome(200, None));
             }
-            (Hold::Going(held, _), Heard::Fail(failure)) if held == grant => {
+            (Hold::Going(used, _), Heard::Fail(failure)) if used == grant => {
                 *hold = Hold::Waits;
-                self.from_frontend(frontend, Event::AttemptFailed { frontend, request, grant, failure });
+                self.frontend_says(frontend, Event::AttemptFailed { frontend, request, grant, failure });
             }
-            (Hold::Streams(held, _), Heard::Fail(failure)) if held == grant => {
+            (Hold::Streams(used, _), Heard::Fail(failure)) if used == grant => {
                 let failure = Failure::new(FailureKind::Broken, failure.detail);
                 self.close(frontend, request, outcome(200, Some(failure)));
             }
@@ -351,13 +364,13 @@ impl<L: Laws> World<L> {
         }
     }
 
-    pub(crate) fn worker_hears(&mut self, id: WorkerId, message: ToWorker) {
+    pub(crate) fn worker_hears(&mut self, id: WorkerId, message: &ToWorker) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if worker.is_stuck {
             return;
         }
         match message {
-            ToWorker::Revoke { grant } => {
+            &ToWorker::Revoke { grant } => {
                 worker.refused.insert(grant);
                 if worker.running.contains_key(&grant) {
                     let failure = Failure::new(FailureKind::GrantLapsed, "revoked");
@@ -378,7 +391,7 @@ impl<L: Laws> World<L> {
     fn exit_if_idle(&mut self, worker: WorkerId) {
         let is_done = |it: &Worker| it.is_draining && it.running.is_empty();
         if self.workers.get(&worker).is_some_and(is_done) {
-            self.from_worker(worker, Event::WorkerDrained { worker });
+            self.worker_says(worker, Event::WorkerDrained { worker });
             let after = 200_000 + self.delay();
             self.later(after, Step::WorkerDies(worker));
         }
@@ -396,9 +409,10 @@ impl<L: Laws> World<L> {
         } else {
             Ok(upstream.offers.iter().map(offer).collect())
         };
-        let loaded = (upstream.tells_loaded && !upstream.is_away).then(|| upstream.loaded.iter().cloned().collect());
+        let loaded =
+            (upstream.tells_loaded && !upstream.is_away).then(|| upstream.loaded.iter().cloned().collect());
         let report = ProbeReport { models, loaded, took_us: 1000 };
-        self.from_worker(worker, Event::Probed { worker, report: Box::new(report) });
+        self.worker_says(worker, Event::Probed { worker, report: Box::new(report) });
     }
 }
 

@@ -22,6 +22,16 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
+    /// A small number from `low` to `high`, both included.
+    pub(crate) fn few(&mut self, low: u32, high: u32) -> u32 {
+        u32::try_from(self.between(low.into(), high.into())).expect("no more than `high`")
+    }
+
+    /// One of `things`, of which there is at least one.
+    pub(crate) fn pick<T: Clone>(&mut self, things: &[T]) -> T {
+        things[usize::try_from(self.below(things.len() as u64)).expect("an index")].clone()
+    }
+
     /// True this often in a thousand.
     pub(crate) fn per_mille(&mut self, often: u64) -> bool {
         self.below(1000) < often

@@ -37,9 +37,12 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
-        let models: Vec<ModelName> =
-            ["red", "green", "blue"][..dice.between(1, 3) as usize].iter().map(|name| ModelName::new(name)).collect();
-        let backends = (0..dice.between(1, 4) as u32).map(|id| (BackendId(id), backend(dice, id, &models))).collect();
+        let models: Vec<ModelName> = ["red", "green", "blue"]
+            .iter()
+            .take(dice.pick(&[1, 2, 3]))
+            .map(|name| ModelName::new(name))
+            .collect();
+        let backends = (0..dice.few(1, 4)).map(|id| (BackendId(id), backend(dice, id, &models))).collect();
         let catalog = Catalog {
             backends,
             aliases: BTreeMap::new(),
@@ -50,7 +53,7 @@ impl Scenario {
                 timeout_ms: dice.per_mille(250).then_some(20_000),
             },
             retry: RetryPolicy {
-                max_attempts: dice.between(1, 5) as u32,
+                max_attempts: dice.few(1, 5),
                 initial_backoff_ms: dice.between(0, 200),
                 max_backoff_ms: 800,
             },
@@ -58,16 +61,15 @@ impl Scenario {
                 unhealthy_after_failed_probes: 2,
                 probe_interval_ms: dice.per_mille(700).then_some(10_000),
             },
-            frontends: dice.between(1, 3) as u16,
+            frontends: dice.pick(&[1, 2, 3]),
             shutdown_grace_ms: 5000,
         };
-        let bad = dice.below(3);
         Self {
             catalog,
             models,
-            requests: dice.between(40, 160),
-            gap_ms: dice.between(5, 120),
-            failures: [0, 100, 400][bad as usize],
+            requests: dice.between(50, 400),
+            gap_ms: dice.between(5, 250),
+            failures: dice.pick(&[0, 100, 400]),
             impatience: dice.between(0, 2) * 100,
             lapses: dice.between(0, 2) * 30,
             crashes: dice.between(0, 8),
@@ -80,13 +82,16 @@ impl Scenario {
 
 fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
     let serialize_by_model = dice.per_mille(700);
-    let some = |dice: &mut Dice| models.iter().filter(|_| dice.per_mille(800)).cloned().collect::<Vec<_>>();
+    // The first has every model, so that most requests are for somebody.
+    let some = |dice: &mut Dice| -> Vec<ModelName> {
+        models.iter().filter(|_| id == 0 || dice.per_mille(800)).cloned().collect()
+    };
     Backend {
         name: format!("b{id}"),
         kind: if serialize_by_model { BackendKind::LmStudio } else { BackendKind::OpenAi },
         url: format!("http://b{id}"),
-        priority: dice.between(1, 3) as i32,
-        slots: dice.between(1, 4) as u32,
+        priority: dice.pick(&[1, 2, 3]),
+        slots: dice.few(1, 4),
         serialize_by_model,
         models: dice.per_mille(500).then(|| some(dice)),
     }

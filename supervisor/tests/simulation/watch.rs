@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipc_proto::control::ToFrontend;
+use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId, WorkerId};
 use supervisor::clock::Time;
 use supervisor::scheduler::catalog::Catalog;
@@ -16,6 +17,7 @@ use crate::scenario::LONGEST_PAUSE_MS;
 struct Waiting {
     since: Time,
     order: u64,
+    is_retry: bool,
     failed_on: Option<BackendId>,
 }
 
@@ -25,11 +27,13 @@ struct Known {
     model: ModelName,
     order: u64,
     granted_on: Option<BackendId>,
+    failed_on: Option<BackendId>,
 }
 
 pub(crate) struct Watch {
     slots: BTreeMap<BackendId, (usize, bool)>,
     known: BTreeMap<RequestId, Known>,
+    names: BTreeMap<String, RequestId>,
     waiting: BTreeMap<ModelName, BTreeMap<RequestId, Waiting>>,
     /// Refused or cancelled: they wait for nothing.
     answered: BTreeSet<RequestId>,
@@ -37,6 +41,8 @@ pub(crate) struct Watch {
     /// Frontends of whose end the scheduler knows: what they say later is not heard.
     gone: BTreeSet<FrontendId>,
     stops: u64,
+    /// How requests ended: by the code of their failure, empty for good.
+    pub(crate) ends: BTreeMap<String, u64>,
 }
 
 impl Watch {
@@ -47,11 +53,13 @@ impl Watch {
         Self {
             slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),
             known: BTreeMap::new(),
+            names: BTreeMap::new(),
             waiting: BTreeMap::new(),
             answered: BTreeSet::new(),
             ended: BTreeSet::new(),
             gone: BTreeSet::new(),
             stops: 0,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -60,14 +68,25 @@ impl Watch {
         match event {
             Event::Admit { frontend, admission } if !self.gone.contains(frontend) => {
                 let order = self.known.len() as u64;
-                let known =
-                    Known { frontend: *frontend, model: admission.model.clone(), order, granted_on: None };
+                let known = Known {
+                    frontend: *frontend,
+                    model: admission.model.clone(),
+                    order,
+                    granted_on: None,
+                    failed_on: None,
+                };
                 self.known.insert(admission.request, known);
-                self.waits(now, admission.request, None);
+                self.names.insert(admission.request.to_string(), admission.request);
+                self.waits(now, admission.request, false, None);
             }
-            Event::AttemptFailed { request, .. } => {
-                let failed_on = self.known.get(request).and_then(|known| known.granted_on);
-                self.waits(now, *request, failed_on);
+            Event::AttemptFailed { request, failure, .. } => {
+                let Some(known) = self.known.get_mut(request) else { return };
+                // An offer that lapsed says nothing about its backend; the one that failed before is still avoided.
+                if failure.kind != FailureKind::GrantLapsed {
+                    known.failed_on = known.granted_on;
+                }
+                let failed_on = known.failed_on;
+                self.waits(now, *request, true, failed_on);
             }
             Event::Closed { request, .. } | Event::Withdraw { request, .. } => self.is_answered(*request),
             Event::FrontendGone { frontend } => {
@@ -82,12 +101,12 @@ impl Watch {
         }
     }
 
-    fn waits(&mut self, now: Time, request: RequestId, failed_on: Option<BackendId>) {
+    fn waits(&mut self, now: Time, request: RequestId, is_retry: bool, failed_on: Option<BackendId>) {
         if self.answered.contains(&request) {
             return;
         }
         if let Some(known) = self.known.get(&request) {
-            let waiting = Waiting { since: now, order: known.order, failed_on };
+            let waiting = Waiting { since: now, order: known.order, is_retry, failed_on };
             self.waiting.entry(known.model.clone()).or_default().insert(request, waiting);
         }
     }
@@ -120,9 +139,10 @@ impl Watch {
                 Ok(())
             }
             Effect::Ended(record) => {
-                let id = self.known.keys().find(|id| id.to_string() == record.exchange).copied();
+                let id = self.names.get(&record.exchange).copied();
                 let id = id.ok_or_else(|| format!("{} ended and never came", record.exchange))?;
                 self.is_answered(id);
+                *self.ends.entry(record.error_code.clone()).or_default() += 1;
                 if !record.state.is_final() {
                     return Err(format!("{id} ended as {:?}", record.state));
                 }
@@ -139,7 +159,7 @@ impl Watch {
     /// Within a model, nobody is overtaken who could have had the same slot.
     fn in_order(&self, now: Time, model: &ModelName, order: u64, backend: BackendId) -> Result<(), String> {
         let could_go = |waiting: &Waiting| {
-            let has_paused = waiting.failed_on.is_none() || now.since(waiting.since) > LONGEST_PAUSE_MS * 1000;
+            let has_paused = !waiting.is_retry || now.since(waiting.since) > LONGEST_PAUSE_MS * 1000;
             waiting.order < order && has_paused && waiting.failed_on != Some(backend)
         };
         let waiting = self.waiting.get(model);
@@ -148,7 +168,11 @@ impl Watch {
     }
 
     /// Looks at what really runs on a backend, over all its workers.
-    pub(crate) fn running(&self, backend: BackendId, workers: &BTreeMap<WorkerId, Worker>) -> Result<(), String> {
+    pub(crate) fn running(
+        &self,
+        backend: BackendId,
+        workers: &BTreeMap<WorkerId, Worker>,
+    ) -> Result<(), String> {
         let attempts: Vec<&ModelName> = workers
             .iter()
             .filter(|(id, _)| id.backend == backend)

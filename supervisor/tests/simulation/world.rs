@@ -103,6 +103,8 @@ pub(crate) struct World<L: Laws> {
     pub(crate) watch: Watch,
     pub(crate) effects: Vec<Effect>,
     pub(crate) events: u64,
+    /// When the scheduler was last called.
+    told: Option<Time>,
     pub(crate) is_calm: bool,
     pub(crate) has_stopped: bool,
     pub(crate) minted: u128,
@@ -114,8 +116,11 @@ impl<L: Laws> World<L> {
         let mut dice = Dice::new(seed);
         let scenario = Scenario::draw(&mut dice);
         let scheduler = Scheduler::under_laws(Arc::new(scenario.catalog.clone()), seed, 0);
-        let upstreams =
-            scenario.catalog.backends.iter().map(|(id, backend)| (*id, Upstream::new(&mut dice, backend, &scenario.models)));
+        let upstreams = scenario
+            .catalog
+            .backends
+            .iter()
+            .map(|(id, backend)| (*id, Upstream::new(&mut dice, backend, &scenario.models)));
         let upstreams = upstreams.collect();
         let watch = Watch::new(&scenario.catalog);
         Self {
@@ -133,6 +138,7 @@ impl<L: Laws> World<L> {
             watch,
             effects: Vec::new(),
             events: 0,
+            told: None,
             is_calm: false,
             has_stopped: false,
             minted: 0,
@@ -175,8 +181,9 @@ impl<L: Laws> World<L> {
             let at = self.dice.between(0, end);
             self.later(at, Step::Orders);
         }
+        let backends: Vec<BackendId> = self.upstreams.keys().copied().collect();
         for _ in 0..self.scenario.outages {
-            let backend = BackendId(self.dice.below(self.upstreams.len() as u64) as u32);
+            let backend = self.dice.pick(&backends);
             let (at, length) = (self.dice.between(0, end), self.dice.between(100_000, 15_000_000));
             self.later(at, Step::Outage(backend, length));
         }
@@ -209,7 +216,7 @@ impl<L: Laws> World<L> {
             let step = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let deadline = self.scheduler.next_deadline();
             let Some(next) = step.into_iter().chain(deadline).min() else { return Ok(()) };
-            if deadline.is_some_and(|deadline| deadline <= self.now) && self.events > 0 {
+            if deadline.is_some_and(|deadline| Some(deadline) <= self.told) {
                 return Err(format!("a deadline that does not move: {deadline:?} at {:?}", self.now));
             }
             self.now = next;
@@ -231,6 +238,7 @@ impl<L: Laws> World<L> {
     /// Lets the scheduler know, and does what it says.
     pub(crate) fn tell(&mut self, event: Event) -> Result<(), String> {
         self.events += 1;
+        self.told = Some(self.now);
         self.watch.before(self.now, &event);
         let mut effects = Vec::new();
         self.scheduler.handle(self.now, event, &mut effects);
@@ -250,7 +258,9 @@ impl<L: Laws> World<L> {
                 Effect::ToFrontend(frontend, message) => {
                     self.send(Link::ToFrontend(frontend), Step::ToFrontend(frontend, message));
                 }
-                Effect::ToWorker(worker, message) => self.send(Link::ToWorker(worker), Step::ToWorker(worker, message)),
+                Effect::ToWorker(worker, message) => {
+                    self.send(Link::ToWorker(worker), Step::ToWorker(worker, message));
+                }
                 Effect::StartFrontend(frontend) => {
                     let after = self.dice.between(2000, 30_000);
                     self.later(after, Step::FrontendStarts(frontend));
@@ -269,7 +279,11 @@ impl<L: Laws> World<L> {
                     self.later(after, Step::WorkerDies(worker));
                 }
                 Effect::Stopped => self.has_stopped = true,
-                Effect::Publish(_) | Effect::Changed(_) | Effect::Ended(_) | Effect::Reply { .. } | Effect::Note(_) => {}
+                Effect::Publish(_)
+                | Effect::Changed(_)
+                | Effect::Ended(_)
+                | Effect::Reply { .. }
+                | Effect::Note(_) => {}
             }
         }
         Ok(())
@@ -279,14 +293,14 @@ impl<L: Laws> World<L> {
         match step {
             Step::Tell(event) => self.tell(event)?,
             Step::ToFrontend(frontend, message) => self.frontend_hears(frontend, message),
-            Step::ToWorker(worker, message) => self.worker_hears(worker, message),
+            Step::ToWorker(worker, message) => self.worker_hears(worker, &message),
             Step::FrontendStarts(frontend) => self.frontend_starts(frontend),
             Step::FrontendDies(frontend) => self.frontend_dies(frontend),
             Step::WorkerStarts(worker) => self.worker_starts(worker),
             Step::WorkerDies(worker) => self.worker_dies(worker),
             Step::Arrives => self.client_arrives(),
             Step::Leaves(request) => self.client_leaves(request),
-            Step::Comes(frontend, grant, model) => self.comes(frontend, *grant, model)?,
+            Step::Comes(frontend, grant, model) => self.comes(frontend, &grant, model)?,
             Step::Begins(worker, grant) => self.begins(worker, grant),
             Step::Ends(worker, grant) => self.ends(worker, grant),
             Step::Dropped(worker, grant) => self.dropped(worker, grant),
@@ -296,14 +310,14 @@ impl<L: Laws> World<L> {
             Step::WorkerCrash => {
                 let alive: Vec<WorkerId> = self.workers.keys().copied().collect();
                 if !alive.is_empty() {
-                    let victim = alive[self.dice.below(alive.len() as u64) as usize];
+                    let victim = self.dice.pick(&alive);
                     self.worker_dies(victim);
                 }
             }
             Step::FrontendCrash => {
                 let alive: Vec<FrontendId> = self.frontends.keys().copied().collect();
                 if !alive.is_empty() {
-                    let victim = alive[self.dice.below(alive.len() as u64) as usize];
+                    let victim = self.dice.pick(&alive);
                     self.frontend_dies(victim);
                 }
             }
@@ -335,7 +349,7 @@ impl<L: Laws> World<L> {
                 if held.is_empty() {
                     return Ok(());
                 }
-                Order::Cancel { request: held[self.dice.below(held.len() as u64) as usize].to_string() }
+                Order::Cancel { request: self.dice.pick(&held).to_string() }
             }
         };
         self.tell(Event::Ordered { ticket: self.events, order })
@@ -344,7 +358,8 @@ impl<L: Laws> World<L> {
     /// Ends all trouble: backends are back, used, and nobody crashes any more.
     fn calm(&mut self) -> Result<(), String> {
         self.is_calm = true;
-        let names: Vec<String> = self.scenario.catalog.backends.values().map(|backend| backend.name.clone()).collect();
+        let names: Vec<String> =
+            self.scenario.catalog.backends.values().map(|backend| backend.name.clone()).collect();
         for upstream in self.upstreams.values_mut() {
             upstream.is_away = false;
         }

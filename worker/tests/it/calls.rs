@@ -129,6 +129,22 @@ async fn a_kept_alive_connection_is_used_again_after_a_stream() {
 }
 
 #[tokio::test]
+async fn a_kept_alive_connection_is_used_again_after_whole_answers() {
+    let backend = Backend::start().await;
+    let mut supervisor = backend.worker(|_| {}).await;
+    let mut frontend = supervisor.frontend().await;
+    frontend.chat(1).await;
+    let mut exchange = backend.exchange().await;
+    for grant in 2..5 {
+        exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        assert_eq!(frontend.answer().await.text(), "{}");
+        assert_eq!(supervisor.ending().await, Ending::Complete);
+        frontend.chat(grant).await;
+        exchange.next_request().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_there_and_nobody_answering() {
     let gone = Backend::start().await.url;
     let mut supervisor = Supervisor::start(spec(BackendKind::OpenAi, &gone)).await;

@@ -1,8 +1,10 @@
 //! The fake backend, as a frontend sees it.
 
+use std::collections::BTreeMap;
+
 use dialect::Endpoint;
-use ipc_proto::control::{BackendKind, Ending, FakeSpec, ToWorker};
-use ipc_proto::ids::ModelName;
+use ipc_proto::control::{BackendKind, Ending, FakeSpec, FromWorker, ToWorker};
+use ipc_proto::ids::{GrantId, ModelName};
 
 use crate::support::{Supervisor, open, spec};
 
@@ -75,4 +77,49 @@ async fn leaving_in_the_middle_of_a_load_stops_it() {
     frontend.send(open(1, Endpoint::ChatCompletions, true, body), body).await;
     drop(frontend);
     assert_eq!(supervisor.ending().await, Ending::Cancelled);
+}
+
+#[tokio::test]
+async fn many_attempts_end_once_each_however_they_end() {
+    const MANY: u64 = 200;
+    let mut supervisor = fake(0, 1).await;
+    let body = br#"{"model":"small"}"#;
+    let mut frontends = Vec::new();
+    for grant in 0..MANY {
+        let mut frontend = supervisor.frontend().await;
+        frontend.send(open(grant, Endpoint::ChatCompletions, true, body), body).await;
+        match grant % 4 {
+            0 => drop(frontend),
+            1 => {
+                assert!(frontend.next().await.is_some(), "it has begun");
+                drop(frontend);
+            }
+            2 => {
+                supervisor.say(&ToWorker::Revoke { grant: GrantId(grant) });
+                frontends.push(frontend);
+            }
+            _ => frontends.push(frontend),
+        }
+    }
+    let mut ends = BTreeMap::new();
+    while (ends.len() as u64) < MANY {
+        let finished = supervisor.finished().await;
+        assert_eq!(ends.insert(finished.grant.0, finished.ending), None, "{} ended twice", finished.grant);
+    }
+    for (grant, ending) in ends {
+        match grant % 4 {
+            // Leaving and revoking may come too late, or, for a revocation, even before the attempt.
+            0 | 1 => assert!(matches!(ending, Ending::Cancelled | Ending::Complete), "{grant} {ending:?}"),
+            2 => assert!(!matches!(ending, Ending::Failed(_) | Ending::Declined), "{grant} {ending:?}"),
+            _ => assert_eq!(ending, Ending::Complete, "{grant}"),
+        }
+    }
+    supervisor.say(&ToWorker::Drain { within_ms: 60_000 });
+    loop {
+        match supervisor.next().await {
+            FromWorker::Drained => break,
+            FromWorker::Finished(finished) => panic!("{} ended twice", finished.grant),
+            _ => {}
+        }
+    }
 }

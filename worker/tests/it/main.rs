@@ -1,9 +1,16 @@
 //! A real worker between a scripted supervisor, a scripted frontend and a scripted backend.
 
+#[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod calls;
+#[cfg(test)]
 mod control;
+#[cfg(test)]
 mod fakes;
+#[cfg(test)]
 mod probes;
+#[cfg(test)]
 mod streams;
+#[cfg(test)]
 mod support;

@@ -1,6 +1,7 @@
 //! Probes, as a backend sees them and as they are reported.
 
 use ipc_proto::control::{BackendKind, Credential, ProbeFailureKind, ProbeReport, ToWorker, WorkerSpec};
+use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
 
 use crate::support::{Backend, Supervisor, must, spec};
@@ -10,7 +11,7 @@ fn models(report: &ProbeReport) -> Vec<&str> {
 }
 
 fn loaded(report: &ProbeReport) -> Option<Vec<&str>> {
-    Some(report.loaded.as_ref()?.iter().map(|model| model.as_str()).collect())
+    Some(report.loaded.as_ref()?.iter().map(ModelName::as_str).collect())
 }
 
 /// The first probe of a backend of `kind` that answers with these, in this order: what was asked, what was found.
@@ -99,8 +100,7 @@ async fn failures_say_what_is_wrong() {
 #[tokio::test]
 async fn probes_come_by_interval_and_when_asked_for() {
     let backend = Backend::start().await;
-    let supervisor = backend.worker(|_| {}).await;
-    let mut supervisor = supervisor;
+    let mut supervisor = backend.worker(|_| {}).await;
     supervisor.say(&ToWorker::Probe);
     backend.list(r#"["asked"]"#).await;
     assert_eq!(models(&supervisor.probed().await), ["asked"]);

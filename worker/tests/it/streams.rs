@@ -77,9 +77,7 @@ async fn str_07_a_stream_without_its_end_marker_has_failed() {
 #[tokio::test]
 async fn str_08_a_stream_that_never_begins_can_go_elsewhere() {
     let html = "<html><body>welcome</body></html>\n";
-    for said in
-        [&[][..], &[": only a comment\n\n"], &[html], &["data: garbage\n\n", "data: more\n\n"], &[DONE]]
-    {
+    for said in [&[][..], &[": only a comment\n\n"], &[html], &["data: garbage\n\n", "data: more\n\n"]] {
         let (answered, _) = streamed(said).await;
         assert!(answered.head.is_none(), "{said:?}");
         assert_eq!(answered.failure.unwrap().kind, FailureKind::Malformed, "{said:?}");
@@ -122,11 +120,20 @@ async fn str_13_ten_megabytes_in_one_line_pass() {
 }
 
 #[tokio::test]
+async fn a_long_event_that_breaks_off_is_closed_for_what_comes_after_it() {
+    let half = &chunk(&"x".repeat(200_000))[..150_000];
+    let (answered, _) = streamed(&[&chunk("a"), half]).await;
+    assert_eq!(answered.failure.unwrap().kind, FailureKind::Broken);
+    assert!(answered.body.starts_with([&chunk("a"), half].concat().as_bytes()));
+    assert!(answered.body.ends_with(b"\n\n"));
+}
+
+#[tokio::test]
 async fn a_stream_that_is_packed_or_not_called_one_is_a_stream_all_the_same() {
     let events = [&chunk("a"), DONE].concat();
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packer.write_all(events.as_bytes()).unwrap();
-    let packed = packer.finish().unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(events.as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
     let gzip = "content-type: text/event-stream\r\ncontent-encoding: gzip\r\n";
     for (headers, body) in [(gzip, &packed[..]), ("content-type: text/plain\r\n", events.as_bytes())] {
         let backend = Backend::start().await;

@@ -25,11 +25,11 @@ use worker::{WorkerError, WorkerOptions};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `what`, which must come.
-pub async fn must<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn must<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("it never came: {what}"))
 }
 
-pub fn spec(kind: BackendKind, base_url: &str) -> WorkerSpec {
+pub(crate) fn spec(kind: BackendKind, base_url: &str) -> WorkerSpec {
     WorkerSpec {
         name: "under-test".to_owned(),
         kind,
@@ -44,20 +44,20 @@ pub fn spec(kind: BackendKind, base_url: &str) -> WorkerSpec {
 }
 
 /// The supervisor's side of a worker.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     dir: tempfile::TempDir,
     out: Outbox<ToWorker>,
     inbox: Inbox<FromWorker, DuplexStream>,
     writers: JoinSet<()>,
-    pub worker: JoinSet<Result<(), WorkerError>>,
-    pub lifeline: Option<oneshot::Sender<()>>,
+    pub(crate) worker: JoinSet<Result<(), WorkerError>>,
+    pub(crate) lifeline: Option<oneshot::Sender<()>>,
 }
 
 const WORKER: WorkerId = WorkerId { backend: BackendId(3), generation: 2 };
 
 impl Supervisor {
     /// Starts a worker with `spec`, up to its `Ready`.
-    pub async fn start(spec: WorkerSpec) -> Self {
+    pub(crate) async fn start(spec: WorkerSpec) -> Self {
         let mut supervisor = Self::greet().await;
         supervisor.say(&ToWorker::Spec(Box::new(spec)));
         assert_eq!(supervisor.next().await, FromWorker::Ready);
@@ -65,7 +65,7 @@ impl Supervisor {
     }
 
     /// Starts a worker, up to its `Hello`.
-    pub async fn greet() -> Self {
+    pub(crate) async fn greet() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let options = WorkerOptions { worker: WORKER, run_dir: RunDir::at(dir.path()) };
@@ -86,21 +86,21 @@ impl Supervisor {
         supervisor
     }
 
-    pub fn say(&self, message: &ToWorker) {
+    pub(crate) fn say(&self, message: &ToWorker) {
         self.out.send(message).unwrap();
     }
 
     /// Closes the link, as a supervisor does that dies.
-    pub async fn hang_up(mut self) -> JoinSet<Result<(), WorkerError>> {
+    pub(crate) async fn hang_up(mut self) -> JoinSet<Result<(), WorkerError>> {
         self.writers.shutdown().await;
         self.worker
     }
 
-    pub async fn next(&mut self) -> FromWorker {
+    pub(crate) async fn next(&mut self) -> FromWorker {
         must("a report", self.inbox.recv()).await.unwrap().expect("the worker closed the link")
     }
 
-    pub async fn probed(&mut self) -> ProbeReport {
+    pub(crate) async fn probed(&mut self) -> ProbeReport {
         loop {
             if let FromWorker::Probed(report) = self.next().await {
                 return *report;
@@ -109,7 +109,7 @@ impl Supervisor {
     }
 
     /// The next end of an attempt, passing over what comes before.
-    pub async fn finished(&mut self) -> Finished {
+    pub(crate) async fn finished(&mut self) -> Finished {
         loop {
             if let FromWorker::Finished(finished) = self.next().await {
                 return *finished;
@@ -117,12 +117,12 @@ impl Supervisor {
         }
     }
 
-    pub async fn ending(&mut self) -> Ending {
+    pub(crate) async fn ending(&mut self) -> Ending {
         self.finished().await.ending
     }
 
     /// A frontend's connection to the worker.
-    pub async fn frontend(&self) -> Frontend {
+    pub(crate) async fn frontend(&self) -> Frontend {
         let path = RunDir::at(self.dir.path()).worker_socket(WORKER);
         let mut stream = local::connect(&path).await.unwrap();
         must("the data greeting", link::greet(&mut stream, Role::Data)).await.unwrap();
@@ -133,31 +133,31 @@ impl Supervisor {
 }
 
 /// A frontend's connection.
-pub struct Frontend {
+pub(crate) struct Frontend {
     frames: FrameReader<local::Stream>,
 }
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub struct Answered {
-    pub head: Option<Head>,
-    pub body: Vec<u8>,
-    pub failure: Option<Failure>,
+pub(crate) struct Answered {
+    pub(crate) head: Option<Head>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Answered {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let headers = &self.head.as_ref().expect("there is a head").headers;
         let header = headers.iter().find(|header| &*header.name == name)?;
         std::str::from_utf8(&header.value).ok()
     }
 }
 
-pub fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) -> Open {
+pub(crate) fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) -> Open {
     Open {
         grant: GrantId(grant),
         request: RequestId(u128::from(grant)),
@@ -172,38 +172,40 @@ pub fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) -> Open {
 }
 
 impl Frontend {
-    pub async fn ask(&mut self, asks: &[Ask]) {
+    pub(crate) async fn ask(&mut self, asks: &[Ask]) {
         let mut buffer = BytesMut::new();
-        asks.iter().for_each(|ask| ask.put(&mut buffer).unwrap());
+        for ask in asks {
+            ask.put(&mut buffer).unwrap();
+        }
         must("the frames to be taken", self.frames.get_mut().write_all(&buffer)).await.unwrap();
     }
 
     /// Sends an attempt.
-    pub async fn send(&mut self, open: Open, body: &[u8]) {
+    pub(crate) async fn send(&mut self, open: Open, body: &[u8]) {
         let body = Ask::Body(Bytes::copy_from_slice(body));
         self.ask(&[Ask::Open(Box::new(open)), body, Ask::BodyEnd]).await;
     }
 
     /// Sends a chat request that wants a stream, under `grant`.
-    pub async fn chat_stream(&mut self, grant: u64) {
+    pub(crate) async fn chat_stream(&mut self, grant: u64) {
         let body = br#"{"model":"m","stream":true}"#;
         self.send(open(grant, Endpoint::ChatCompletions, true, body), body).await;
     }
 
     /// Sends a chat request that wants no stream, under `grant`.
-    pub async fn chat(&mut self, grant: u64) {
+    pub(crate) async fn chat(&mut self, grant: u64) {
         let body = br#"{"model":"m"}"#;
         self.send(open(grant, Endpoint::ChatCompletions, false, body), body).await;
     }
 
     /// The next frame, or `None` when the worker closed the connection.
-    pub async fn next(&mut self) -> Option<Answer> {
+    pub(crate) async fn next(&mut self) -> Option<Answer> {
         let frame = must("a frame", self.frames.next()).await.ok().flatten()?;
         Some(Answer::take(frame).unwrap())
     }
 
     /// The answer, up to its end.
-    pub async fn answer(&mut self) -> Answered {
+    pub(crate) async fn answer(&mut self) -> Answered {
         let mut answered = Answered { head: None, body: Vec::new(), failure: None };
         loop {
             match self.next().await.expect("the end of an answer is said") {
@@ -219,7 +221,7 @@ impl Frontend {
     }
 
     /// The answer, which must be a failure before anything was shown.
-    pub async fn failure(&mut self) -> Failure {
+    pub(crate) async fn failure(&mut self) -> Failure {
         let answered = self.answer().await;
         assert!(answered.head.is_none(), "a head came before {:?}", answered.failure);
         answered.failure.expect("it failed")
@@ -227,27 +229,27 @@ impl Frontend {
 }
 
 /// A backend.
-pub struct Backend {
+pub(crate) struct Backend {
     listener: TcpListener,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 /// One request to the backend.
-pub struct Exchange {
+pub(crate) struct Exchange {
     stream: TcpStream,
-    pub head: String,
-    pub body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Backend {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         Self { listener, url }
     }
 
     /// The next connection and the request on it.
-    pub async fn exchange(&self) -> Exchange {
+    pub(crate) async fn exchange(&self) -> Exchange {
         let (stream, _) = must("a connection to the backend", self.listener.accept()).await.unwrap();
         let mut exchange = Exchange { stream, head: String::new(), body: Vec::new() };
         exchange.next_request().await;
@@ -255,14 +257,14 @@ impl Backend {
     }
 
     /// Answers one probe with `json`; returns its request line.
-    pub async fn list(&self, json: &str) -> String {
+    pub(crate) async fn list(&self, json: &str) -> String {
         let mut exchange = self.exchange().await;
         exchange.json(200, json).await;
         exchange.head.lines().next().unwrap().to_owned()
     }
 
     /// A worker for this backend whose first probe is over.
-    pub async fn worker(&self, edit: impl FnOnce(&mut WorkerSpec)) -> Supervisor {
+    pub(crate) async fn worker(&self, edit: impl FnOnce(&mut WorkerSpec)) -> Supervisor {
         let mut spec = spec(BackendKind::OpenAi, &self.url);
         edit(&mut spec);
         let mut supervisor = Supervisor::start(spec).await;
@@ -274,7 +276,7 @@ impl Backend {
 
 impl Exchange {
     /// Reads the next request on this connection.
-    pub async fn next_request(&mut self) {
+    pub(crate) async fn next_request(&mut self) {
         let mut bytes = Vec::new();
         let head_end = loop {
             if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -291,19 +293,19 @@ impl Exchange {
         }
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (this, value) = line.split_once(':')?;
             this.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         must("the bytes to be taken", self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
     /// A whole answer, after which the connection closes.
-    pub async fn answer(&mut self, status: u16, headers: &str, body: &[u8]) {
+    pub(crate) async fn answer(&mut self, status: u16, headers: &str, body: &[u8]) {
         let length = body.len();
         self.write(format!(
             "HTTP/1.1 {status} Whatever\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
@@ -312,22 +314,22 @@ impl Exchange {
         self.write(body).await;
     }
 
-    pub async fn json(&mut self, status: u16, body: &str) {
+    pub(crate) async fn json(&mut self, status: u16, body: &str) {
         self.answer(status, "content-type: application/json\r\n", body.as_bytes()).await;
     }
 
     /// The head of a stream whose end is the connection's.
-    pub async fn begin_stream(&mut self) {
+    pub(crate) async fn begin_stream(&mut self) {
         self.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n").await;
     }
 
     /// Closes the connection in good order.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
     /// Returns when the worker has closed the connection.
-    pub async fn closed_by_worker(mut self) {
+    pub(crate) async fn closed_by_worker(mut self) {
         let mut rest = Vec::new();
         // Closing with bytes unread is a reset: that is closing, too.
         let _ = must("the worker to close the connection", self.stream.read_to_end(&mut rest)).await;
@@ -335,10 +337,10 @@ impl Exchange {
 }
 
 /// One chat chunk.
-pub fn chunk(text: &str) -> String {
+pub(crate) fn chunk(text: &str) -> String {
     format!(
         "data: {{\"object\":\"chat.completion.chunk\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
     )
 }
 
-pub const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const DONE: &str = "data: [DONE]\n\n";

@@ -184,6 +184,10 @@ fn cfg_07_unknown_keys_are_told_with_place_and_help() {
             backend("weight: 1"),
             "13:5: backends[0].weight: backends[].weight is not available in this version of proxylm",
         ),
+        (
+            section("shutdown_grace_seconds: 5"),
+            "13:1: shutdown_grace_seconds: unknown key here; did you mean proxy.shutdown_grace_seconds?",
+        ),
         (section("proxy2: {}"), "13:1: proxy2: unknown key; did you mean proxy?"),
         (
             with("port: 8080", "tls: {cert: x}"),

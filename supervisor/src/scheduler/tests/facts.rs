@@ -6,15 +6,17 @@ use ipc_proto::ids::{ModelName, RequestId};
 use super::{House, backend, catalog, cloud};
 
 /// Asks for `models`, one after the other, while one backend is busy with `current`; gives the order of service.
-fn order_of_service(backends: Vec<&str>, current: &str, models: &[&str]) -> Vec<usize> {
-    let mut house = House::with(vec![backend("a", 1, &backends)]);
+fn order_of_service(offered: &[&str], current: &str, models: &[&str]) -> Vec<usize> {
+    let mut house = House::with(vec![backend("a", 1, offered)]);
     let first = house.ask(current);
     house.begin(first);
     let waiting: Vec<RequestId> = models.iter().map(|model| house.ask(model)).collect();
     house.finish(first, Ending::Complete, Some(200));
     house.close(first, 200, None);
     let mut served = Vec::new();
-    while let Some(next) = waiting.iter().position(|id| house.scheduler.record(house.now, *id).is_some_and(|_| house.runs(*id))) {
+    while let Some(next) =
+        waiting.iter().position(|id| house.scheduler.record(house.now, *id).is_some_and(|_| house.runs(*id)))
+    {
         served.push(next + 1);
         house.complete(waiting[next]);
     }
@@ -23,13 +25,13 @@ fn order_of_service(backends: Vec<&str>, current: &str, models: &[&str]) -> Vec<
 
 #[test]
 fn the_current_model_is_drained_before_a_switch() {
-    assert_eq!(order_of_service(vec!["m1", "m2"], "m1", &["m1", "m2", "m1"]), [1, 3, 2]);
-    assert_eq!(order_of_service(vec!["q", "l"], "q", &["q", "l", "q", "l"]), [1, 3, 2, 4]);
+    assert_eq!(order_of_service(&["m1", "m2"], "m1", &["m1", "m2", "m1"]), [1, 3, 2]);
+    assert_eq!(order_of_service(&["q", "l"], "q", &["q", "l", "q", "l"]), [1, 3, 2, 4]);
 }
 
 #[test]
 fn one_model_is_served_first_come_first_served() {
-    assert_eq!(order_of_service(vec!["m1"], "m1", &["m1", "m1", "m1"]), [1, 2, 3]);
+    assert_eq!(order_of_service(&["m1"], "m1", &["m1", "m1", "m1"]), [1, 2, 3]);
 }
 
 #[test]
@@ -118,7 +120,10 @@ fn swaps_are_counted_when_they_come_true() {
     house.finish(refused, Ending::Declined, Some(404));
     house.close(refused, 404, None);
     assert_eq!((house.view("a").current_model.as_str(), house.scheduler.counters().swaps), ("m", 3));
-    assert_eq!(house.ended().last().map(|record| (record.swap, record.error_code.clone())), Some((false, "backend_declined".to_owned())));
+    assert_eq!(
+        house.ended().last().map(|record| (record.swap, record.error_code.clone())),
+        Some((false, "backend_declined".to_owned()))
+    );
 }
 
 #[test]
@@ -142,7 +147,10 @@ fn a_new_request_does_not_wake_what_cannot_serve_it() {
     let held = house.ask("mX");
     let waiting = house.ask("mX");
     let (first, second) = (house.ask("m1"), house.ask("m1"));
-    assert_eq!((house.place(held), house.place(waiting), house.place(first)), ("b".into(), String::new(), "a".into()));
+    assert_eq!(
+        (house.place(held), house.place(waiting), house.place(first)),
+        ("b".into(), String::new(), "a".into())
+    );
     house.complete(first);
     assert!(house.runs(second) && !house.runs(waiting));
 }

@@ -76,7 +76,9 @@ fn a_backend_that_is_down_is_looked_at_ever_more_rarely_even_without_discovery()
     quiet.health.probe_interval_ms = None;
     let mut house = House::of(quiet);
     house.probe(0, 1, Err(Kind::Unreachable));
-    for (after_ms, expected) in [(999, 0), (1, 1), (2000, 2), (4000, 3), (8000, 4), (16_000, 5), (30_000, 6), (30_000, 7)] {
+    for (after_ms, expected) in
+        [(999, 0), (1, 1), (2000, 2), (4000, 3), (8000, 4), (16_000, 5), (30_000, 6), (30_000, 7)]
+    {
         house.pass(after_ms);
         assert_eq!(probes(&house), expected, "after {after_ms}");
         if expected > 0 {
@@ -98,7 +100,10 @@ fn no_models_is_odd_but_up() {
 
 #[test]
 fn the_directory_is_published_when_it_changes_and_only_then() {
-    let two = catalog(vec![cloud("b", 2, &["n", "m"]), crate::scheduler::catalog::Backend { models: None, ..cloud("a", 1, &[]) }]);
+    let two = catalog(vec![
+        cloud("b", 2, &["n", "m"]),
+        crate::scheduler::catalog::Backend { models: None, ..cloud("a", 1, &[]) },
+    ]);
     let mut house = House::of(aliased(two, "fast", "m", Some(0)));
     house.seen.clear();
     let published = |house: &House| {
@@ -112,10 +117,14 @@ fn the_directory_is_published_when_it_changes_and_only_then() {
     let directory = published(&house).unwrap();
     let listed: Vec<(String, Vec<String>)> =
         directory.models.iter().map(|model| (model.id.to_string(), model.served_by.clone())).collect();
-    let named = |id: &str, by: &[&str]| (id.to_owned(), by.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let named =
+        |id: &str, by: &[&str]| (id.to_owned(), by.iter().map(ToString::to_string).collect::<Vec<_>>());
     assert_eq!(listed, [named("m", &["a", "b"]), named("n", &["b"]), named("fast", &["b"])]);
     assert_eq!((directory.ready, directory.backends_up, directory.backends), (true, 2, 2));
-    assert_eq!((directory.models[0].created, directory.models[0].owned_by.as_str()), (1_700_000_000, "proxylm"));
+    assert_eq!(
+        (directory.models[0].created, directory.models[0].owned_by.as_str()),
+        (1_700_000_000, "proxylm")
+    );
     house.seen.clear();
     house.probe(1, 1, Ok(&["m"]));
     assert_eq!(published(&house), None);
@@ -127,6 +136,7 @@ fn the_doors_open_after_two_seconds_whoever_is_missing() {
     assert_eq!(house.scheduler.phase(), "starting");
     house.pass(2000);
     assert_eq!(house.scheduler.phase(), "running");
-    let shut = house.seen.iter().any(|effect| matches!(effect, Effect::Publish(directory) if !directory.ready));
+    let shut =
+        house.seen.iter().any(|effect| matches!(effect, Effect::Publish(directory) if !directory.ready));
     assert!(shut, "published, and not ready");
 }

@@ -31,7 +31,12 @@ pub(super) fn backend(name: &str, priority: i32, models: &[&str]) -> Backend {
 
 /// A backend that need not swap, with four slots.
 pub(super) fn cloud(name: &str, priority: i32, models: &[&str]) -> Backend {
-    Backend { kind: BackendKind::OpenAi, slots: 4, serialize_by_model: false, ..backend(name, priority, models) }
+    Backend {
+        kind: BackendKind::OpenAi,
+        slots: 4,
+        serialize_by_model: false,
+        ..backend(name, priority, models)
+    }
 }
 
 pub(super) fn catalog(backends: Vec<Backend>) -> Catalog {
@@ -63,8 +68,7 @@ impl House {
     /// Everything is started, nothing has answered.
     pub(super) fn started(catalog: Catalog) -> Self {
         let scheduler = Scheduler::new(Arc::new(catalog), 1, 1_700_000_000_000_000);
-        let mut house =
-            Self { scheduler, now: Time(0), seen: Vec::new(), grants: BTreeMap::new(), last: 0 };
+        let mut house = Self { scheduler, now: Time(0), seen: Vec::new(), grants: BTreeMap::new(), last: 0 };
         house.scheduler.start(house.now, &mut house.seen);
         house
     }
@@ -169,7 +173,11 @@ impl House {
     }
 
     pub(super) fn view(&self, name: &str) -> BackendView {
-        self.scheduler.backends(self.now).into_iter().find(|view| view.name == name).expect("it is configured")
+        self.scheduler
+            .backends(self.now)
+            .into_iter()
+            .find(|view| view.name == name)
+            .expect("it is configured")
     }
 
     pub(super) fn begin(&mut self, request: RequestId) {

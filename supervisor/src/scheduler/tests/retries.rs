@@ -31,7 +31,10 @@ fn two_backends_alternate_and_one_gets_every_attempt() {
     let mut four = catalog(two());
     four.retry.max_attempts = 4;
     assert_eq!(path(&mut House::of(four), FailureKind::ServerError), ["a", "b", "a", "b"]);
-    assert_eq!(path(&mut House::with(vec![cloud("a", 1, &["m"])]), FailureKind::ServerError), ["a", "a", "a"]);
+    assert_eq!(
+        path(&mut House::with(vec![cloud("a", 1, &["m"])]), FailureKind::ServerError),
+        ["a", "a", "a"]
+    );
 }
 
 #[test]
@@ -47,7 +50,10 @@ fn a_failed_attempt_is_told_and_counted() {
     house.complete(id);
     let record = house.ended().pop().unwrap();
     assert_eq!((record.state, record.attempts, record.backend.as_str()), (RequestState::Completed, 2, "b"));
-    assert_eq!((record.error.as_str(), record.client.as_str(), record.upstream_status), ("", "alice", Some(200)));
+    assert_eq!(
+        (record.error.as_str(), record.client.as_str(), record.upstream_status),
+        ("", "alice", Some(200))
+    );
     assert_eq!(house.scheduler.counters().retries, 1);
     assert!((400_000..=600_000).contains(&record.queue_us.unwrap()), "the pause is waiting: {record:?}");
 }
@@ -65,7 +71,9 @@ fn a_retry_keeps_its_place() {
 
 #[test]
 fn too_much_to_do_cools_the_backend_and_its_word_is_respected() {
-    let busy = |after| Failure::new(FailureKind::Overloaded, "429").with_status(429).with_retry_after_ms(Some(after));
+    let busy = |after| {
+        Failure::new(FailureKind::Overloaded, "429").with_status(429).with_retry_after_ms(Some(after))
+    };
     let mut house = House::with(vec![cloud("a", 1, &["m"])]);
     let (first, second) = (house.ask("m"), house.ask("m"));
     house.fail(first, busy(7000));
@@ -125,20 +133,7 @@ fn an_offer_that_lapses_keeps_its_slot_until_the_worker_speaks_and_is_no_attempt
     let failure = Failure::new(FailureKind::GrantLapsed, "late");
     house.tell(Event::AttemptFailed { frontend: FRONTEND, request: id, grant, failure });
     assert_eq!((house.record(id).attempts, house.view("a").slots_used), (0, 1));
-    let mut old = House::with(vec![]);
-    std::mem::swap(&mut old.seen, &mut house.seen);
-    house.tell(Event::Finished {
-        worker,
-        finished: Box::new(ipc_proto::control::Finished {
-            grant,
-            ending: Ending::NeverStarted,
-            usage: dialect::Usage::default(),
-            upstream_status: None,
-            first_byte_us: None,
-            total_us: 0,
-            bytes_received: 0,
-        }),
-    });
+    house.finish(id, Ending::NeverStarted, None);
     assert!(house.runs(id) && !house.runs(next), "its old place");
     assert_eq!(house.record(id).attempts, 1);
 }
