@@ -31,8 +31,6 @@ use crate::desk::Case;
 const MOST_IDLE: usize = 64;
 /// Up to this length a body goes out in one write with what surrounds it.
 const ONE_WRITE: usize = 256 * 1024;
-/// A buffer over this size is given up once it is empty: most connections are only read from, for long.
-const KEPT_BUFFER: usize = 4 * 1024;
 /// So many connections to one worker are being made at a time: a crowd would only fill its queue and be turned away.
 const CONNECTING: usize = 32;
 /// Between two tries to connect to a worker whose queue of connections is full all the same.
@@ -276,9 +274,11 @@ impl Outgoing {
         true
     }
 
+    /// Takes what was written out of the buffer, and gives an empty one up: for the length of a stream the
+    /// connection is only read from.
     fn advance(&mut self, written: usize) {
         self.buffer.advance(written);
-        if self.is_empty() && self.buffer.capacity() > KEPT_BUFFER {
+        if self.is_empty() {
             self.buffer = BytesMut::new();
         }
     }

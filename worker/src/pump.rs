@@ -346,6 +346,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             self.account.is_inside_event = watch.has_begun() && !watch.is_between_events();
             if !self.progress.has_begun() && watch.has_begun() {
                 self.commit(reply.status, event_headers(&reply.headers), None, true);
+                // They share the buffer that they were read into, which a long stream need not keep.
+                reply.headers = HeaderMap::new();
             }
             if self.progress.has_begun() {
                 let mut gathered = std::mem::take(&mut self.connection.gathered);

@@ -116,6 +116,7 @@ fn backoff_ms(policy: RetryPolicy, attempt: u32) -> u64 {
 mod tests {
     use super::*;
 
+    // RET-04
     #[test]
     fn pauses_double_up_to_the_limit() {
         let policy = RetryPolicy { max_attempts: 9, initial_backoff_ms: 500, max_backoff_ms: 4000 };

@@ -134,7 +134,7 @@ impl<L: Laws> World<L> {
             return;
         }
         let frontend = self.dice.pick(&open);
-        let model = self.dice.pick(&self.scenario.models);
+        let model = self.dice.pick(&self.scenario.names);
         self.minted += 1;
         let request = RequestId(self.minted << 64 | 0x5eed);
         let held = &mut self.frontends.get_mut(&frontend).expect("it is open").held;
@@ -142,7 +142,7 @@ impl<L: Laws> World<L> {
         let admission = Admission {
             request,
             label: Label::of(request),
-            endpoint: Endpoint::ChatCompletions,
+            endpoint: if self.dice.per_mille(30) { Endpoint::Messages } else { Endpoint::ChatCompletions },
             model,
             key: KeyId::ANONYMOUS,
             stream: true,
@@ -213,6 +213,11 @@ impl<L: Laws> World<L> {
                 let Some((hold, model)) = it.held.get_mut(&grant.request) else { return };
                 *hold = Hold::Going(grant.grant, grant.worker);
                 let model = model.clone();
+                if self.dice.per_mille(self.scenario.impatience / 5) {
+                    // Just when the grant has come, and before it is used.
+                    let (request, after) = (grant.request, self.dice.between(0, 1000));
+                    self.later(after, Step::Leaves(request));
+                }
                 let is_late = self.dice.per_mille(self.scenario.lapses);
                 let after = if is_late { self.dice.between(4_500_000, 7_000_000) } else { self.delay() };
                 self.later(after, Step::Comes(frontend, grant, model));
@@ -252,6 +257,7 @@ impl<L: Laws> World<L> {
             self.answer(frontend, grant.request, grant.grant, refuse(FailureKind::GrantLapsed));
             return Ok(());
         }
+        let model = grant.model.clone().unwrap_or(model);
         let backend = grant.worker.backend;
         let upstream = self.upstreams.get_mut(&backend).expect("it is configured");
         let (ending, begins_us) = fate(&mut self.dice, upstream, &model, self.scenario.failures);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use ipc_proto::control::BackendKind;
 use ipc_proto::ids::{BackendId, ModelName};
-use supervisor::scheduler::catalog::{Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy};
+use supervisor::scheduler::catalog::{
+    Alias, Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy,
+};
 
 use crate::dice::Dice;
 
@@ -15,6 +17,8 @@ pub(crate) const LONGEST_PAUSE_MS: u64 = 1500;
 pub(crate) struct Scenario {
     pub(crate) catalog: Catalog,
     pub(crate) models: Vec<ModelName>,
+    /// What clients ask for: models and aliases.
+    pub(crate) names: Vec<ModelName>,
     /// Clients that come.
     pub(crate) requests: u64,
     /// Mean time between two of them, in milliseconds.
@@ -27,6 +31,8 @@ pub(crate) struct Scenario {
     pub(crate) lapses: u64,
     /// Crashes of either kind of child over the run.
     pub(crate) crashes: u64,
+    /// New catalogs over the run.
+    pub(crate) reloads: u64,
     /// Orders over the run.
     pub(crate) orders: u64,
     /// Times a backend goes away for a while.
@@ -45,7 +51,10 @@ impl Scenario {
         let backends = (0..dice.few(1, 4)).map(|id| (BackendId(id), backend(dice, id, &models))).collect();
         let catalog = Catalog {
             backends,
-            aliases: BTreeMap::new(),
+            aliases: BTreeMap::from([
+                (ModelName::new("crimson"), Alias { model: models[0].clone(), backend: None }),
+                (ModelName::new("maroon"), Alias { model: models[0].clone(), backend: Some(BackendId(0)) }),
+            ]),
             clients: BTreeMap::new(),
             strategy: Strategy::DrainThenSwitch,
             queue: QueueLimits {
@@ -65,6 +74,7 @@ impl Scenario {
             shutdown_grace_ms: 5000,
         };
         Self {
+            names: models.iter().chain(catalog.aliases.keys()).cloned().collect(),
             catalog,
             models,
             requests: dice.between(50, 400),
@@ -73,6 +83,7 @@ impl Scenario {
             impatience: dice.between(0, 2) * 100,
             lapses: dice.between(0, 2) * 30,
             crashes: dice.between(0, 8),
+            reloads: if dice.per_mille(300) { dice.between(1, 4) } else { 0 },
             orders: dice.between(0, 8),
             outages: dice.between(0, 3),
             stops_early: dice.per_mille(150),
@@ -81,18 +92,34 @@ impl Scenario {
 }
 
 fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
-    let serialize_by_model = dice.per_mille(700);
     // The first has every model, so that most requests are for somebody.
     let some = |dice: &mut Dice| -> Vec<ModelName> {
         models.iter().filter(|_| id == 0 || dice.per_mille(800)).cloned().collect()
     };
     Backend {
         name: format!("b{id}"),
-        kind: if serialize_by_model { BackendKind::LmStudio } else { BackendKind::OpenAi },
+        kind: dice.pick(&[BackendKind::LmStudio, BackendKind::OpenAi, BackendKind::Fake]),
         url: format!("http://b{id}"),
         priority: dice.pick(&[1, 2, 3]),
         slots: dice.few(1, 4),
-        serialize_by_model,
+        serialize_by_model: dice.per_mille(700),
         models: dice.per_mille(500).then(|| some(dice)),
     }
+}
+
+/// The catalog after somebody has edited it: other slots, other priorities, a backend less.
+pub(crate) fn edited(dice: &mut Dice, catalog: &Catalog) -> Catalog {
+    let mut edited = catalog.clone();
+    for backend in edited.backends.values_mut() {
+        backend.slots = dice.few(1, 4);
+        backend.priority = dice.pick(&[1, 2, 3]);
+        if dice.per_mille(100) {
+            backend.url.push_str("/elsewhere");
+        }
+    }
+    if edited.backends.len() > 1 && dice.per_mille(500) {
+        edited.backends.pop_last();
+    }
+    edited.frontends = dice.pick(&[1, 2, 3]);
+    edited
 }

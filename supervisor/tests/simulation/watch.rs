@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dialect::Endpoint;
 use ipc_proto::control::ToFrontend;
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId, WorkerId};
@@ -21,10 +22,13 @@ struct Waiting {
     failed_on: Option<BackendId>,
 }
 
+/// The name asked for, and the operation.
+type Lane = (ModelName, Endpoint);
+
 /// A request's way so far.
 struct Known {
     frontend: FrontendId,
-    model: ModelName,
+    lane: Lane,
     order: u64,
     granted_on: Option<BackendId>,
     failed_on: Option<BackendId>,
@@ -34,7 +38,8 @@ pub(crate) struct Watch {
     slots: BTreeMap<BackendId, (usize, bool)>,
     known: BTreeMap<RequestId, Known>,
     names: BTreeMap<String, RequestId>,
-    waiting: BTreeMap<ModelName, BTreeMap<RequestId, Waiting>>,
+    /// By what decides whom a request can go to.
+    waiting: BTreeMap<Lane, BTreeMap<RequestId, Waiting>>,
     /// Refused or cancelled: they wait for nothing.
     answered: BTreeSet<RequestId>,
     ended: BTreeSet<RequestId>,
@@ -46,9 +51,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(catalog: &Catalog) -> Self {
+    pub(crate) fn new(catalog: &Catalog, reloads: bool) -> Self {
         let slots = |backend: &supervisor::scheduler::catalog::Backend| {
-            (backend.slots as usize, backend.serialize_by_model)
+            (if reloads { 4 } else { backend.slots as usize }, backend.serialize_by_model)
         };
         Self {
             slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),
@@ -70,7 +75,7 @@ impl Watch {
                 let order = self.known.len() as u64;
                 let known = Known {
                     frontend: *frontend,
-                    model: admission.model.clone(),
+                    lane: (admission.model.clone(), admission.endpoint),
                     order,
                     granted_on: None,
                     failed_on: None,
@@ -107,7 +112,7 @@ impl Watch {
         }
         if let Some(known) = self.known.get(&request) {
             let waiting = Waiting { since: now, order: known.order, is_retry, failed_on };
-            self.waiting.entry(known.model.clone()).or_default().insert(request, waiting);
+            self.waiting.entry(known.lane.clone()).or_default().insert(request, waiting);
         }
     }
 
@@ -117,8 +122,8 @@ impl Watch {
     }
 
     fn no_longer_waits(&mut self, request: RequestId) {
-        let model = self.known.get(&request).map(|known| known.model.clone());
-        if let Some(waiting) = model.and_then(|model| self.waiting.get_mut(&model)) {
+        let lane = self.known.get(&request).map(|known| known.lane.clone());
+        if let Some(waiting) = lane.and_then(|lane| self.waiting.get_mut(&lane)) {
             waiting.remove(&request);
         }
     }
@@ -130,9 +135,9 @@ impl Watch {
                 let backend = grant.worker.backend;
                 let known = self.known.get_mut(&grant.request).ok_or("a grant for nobody")?;
                 known.granted_on = Some(backend);
-                let (model, order) = (known.model.clone(), known.order);
+                let (lane, order) = (known.lane.clone(), known.order);
                 self.no_longer_waits(grant.request);
-                self.in_order(now, &model, order, backend)
+                self.in_order(now, &lane, order, backend)
             }
             Effect::ToFrontend(_, ToFrontend::Rejected { request, .. } | ToFrontend::Cancel { request }) => {
                 self.is_answered(*request);
@@ -157,12 +162,12 @@ impl Watch {
     }
 
     /// Within a model, nobody is overtaken who could have had the same slot.
-    fn in_order(&self, now: Time, model: &ModelName, order: u64, backend: BackendId) -> Result<(), String> {
+    fn in_order(&self, now: Time, lane: &Lane, order: u64, backend: BackendId) -> Result<(), String> {
         let could_go = |waiting: &Waiting| {
             let has_paused = !waiting.is_retry || now.since(waiting.since) > LONGEST_PAUSE_MS * 1000;
             waiting.order < order && has_paused && waiting.failed_on != Some(backend)
         };
-        let waiting = self.waiting.get(model);
+        let waiting = self.waiting.get(lane);
         let overtaken = waiting.and_then(|waiting| waiting.iter().find(|(_, it)| could_go(it)));
         overtaken.map_or(Ok(()), |(id, _)| Err(format!("{id} was overtaken on {backend:?}")))
     }

@@ -12,7 +12,7 @@ use supervisor::scheduler::{Effect, Event, Order, Scheduler};
 
 use crate::children::{Frontend, Upstream, Worker};
 use crate::dice::Dice;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, edited};
 use crate::watch::Watch;
 
 /// More events than any sound run has.
@@ -73,6 +73,7 @@ pub(crate) enum Step {
     Outage(BackendId, u64),
     Recovers(BackendId),
     Orders,
+    Reload,
     /// From here on, no new trouble.
     Calm,
     Stop,
@@ -122,7 +123,7 @@ impl<L: Laws> World<L> {
             .iter()
             .map(|(id, backend)| (*id, Upstream::new(&mut dice, backend, &scenario.models)));
         let upstreams = upstreams.collect();
-        let watch = Watch::new(&scenario.catalog);
+        let watch = Watch::new(&scenario.catalog, scenario.reloads > 0);
         Self {
             scheduler,
             now: Time(0),
@@ -184,12 +185,16 @@ impl<L: Laws> World<L> {
         let backends: Vec<BackendId> = self.upstreams.keys().copied().collect();
         for _ in 0..self.scenario.outages {
             let backend = self.dice.pick(&backends);
-            let (at, length) = (self.dice.between(0, end), self.dice.between(100_000, 15_000_000));
+            let (at, length) = (self.dice.between(0, end), self.dice.between(100_000, 12_000_000));
             self.later(at, Step::Outage(backend, length));
+        }
+        for _ in 0..self.scenario.reloads {
+            let at = self.dice.between(0, end);
+            self.later(at, Step::Reload);
         }
         self.later(end + 100_000, Step::Calm);
         if self.scenario.stops_early {
-            let at = self.dice.between(1_000_000, end);
+            let at = self.dice.between(end / 2, end);
             self.later(at, Step::Stop);
         }
     }
@@ -306,7 +311,7 @@ impl<L: Laws> World<L> {
             Step::Dropped(worker, grant) => self.dropped(worker, grant),
             Step::Hears(frontend, request, grant, heard) => self.hears(frontend, request, grant, heard),
             Step::Looks(worker) => self.looks(worker),
-            Step::WorkerCrash | Step::FrontendCrash | Step::Orders if self.is_calm => {}
+            Step::WorkerCrash | Step::FrontendCrash | Step::Orders | Step::Reload if self.is_calm => {}
             Step::WorkerCrash => {
                 let alive: Vec<WorkerId> = self.workers.keys().copied().collect();
                 if !alive.is_empty() {
@@ -330,6 +335,10 @@ impl<L: Laws> World<L> {
             Step::Recovers(backend) => {
                 self.upstreams.get_mut(&backend).expect("it is configured").is_away = false;
             }
+            Step::Reload => {
+                let catalog = edited(&mut self.dice, &self.scenario.catalog);
+                self.tell(Event::Reconfigured(Arc::new(catalog)))?;
+            }
             Step::Orders => self.operator_orders()?,
             Step::Calm => self.calm()?,
             Step::Stop => self.tell(Event::Stop)?,
@@ -339,10 +348,10 @@ impl<L: Laws> World<L> {
 
     fn operator_orders(&mut self) -> Result<(), String> {
         let backend = format!("b{}", self.dice.below(self.upstreams.len() as u64));
-        let order = match self.dice.below(4) {
+        let order = match self.dice.below(6) {
             0 => Order::Drain { backend },
-            1 => Order::Undrain { backend },
-            2 => Order::Restart { backend },
+            1 | 2 => Order::Undrain { backend },
+            3 => Order::Restart { backend },
             _ => {
                 let held: Vec<RequestId> =
                     self.frontends.values().flat_map(|frontend| frontend.held.keys().copied()).collect();
@@ -358,6 +367,9 @@ impl<L: Laws> World<L> {
     /// Ends all trouble: backends are back, used, and nobody crashes any more.
     fn calm(&mut self) -> Result<(), String> {
         self.is_calm = true;
+        if self.scenario.reloads > 0 {
+            self.tell(Event::Reconfigured(Arc::new(self.scenario.catalog.clone())))?;
+        }
         let names: Vec<String> =
             self.scenario.catalog.backends.values().map(|backend| backend.name.clone()).collect();
         for upstream in self.upstreams.values_mut() {

@@ -23,17 +23,20 @@ fn order_of_service(offered: &[&str], current: &str, models: &[&str]) -> Vec<usi
     served
 }
 
+// SCH-02
 #[test]
 fn the_current_model_is_drained_before_a_switch() {
     assert_eq!(order_of_service(&["m1", "m2"], "m1", &["m1", "m2", "m1"]), [1, 3, 2]);
     assert_eq!(order_of_service(&["q", "l"], "q", &["q", "l", "q", "l"]), [1, 3, 2, 4]);
 }
 
+// SCH-03
 #[test]
 fn one_model_is_served_first_come_first_served() {
     assert_eq!(order_of_service(&["m1"], "m1", &["m1", "m1", "m1"]), [1, 2, 3]);
 }
 
+// SCH-01
 #[test]
 fn ten_at_once_on_one_slot_never_run_together() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
@@ -59,6 +62,7 @@ fn the_best_idle_backend_that_has_the_model_gets_the_request() {
     assert_eq!(house.place(asked), "b");
 }
 
+// SCH-10
 #[test]
 fn two_requests_at_once_keep_two_idle_backends_busy() {
     for _ in 0..1000 {
@@ -68,6 +72,7 @@ fn two_requests_at_once_keep_two_idle_backends_busy() {
     }
 }
 
+// SCH-04
 #[test]
 fn the_backend_that_has_the_model_wins_over_a_better_one_that_has_not() {
     let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
@@ -90,6 +95,7 @@ fn the_cloud_comes_after_an_idle_better_backend_and_before_waiting() {
     assert_eq!((house.place(asked).as_str(), house.record(asked).swap), ("cloud", false));
 }
 
+// SCH-16
 #[test]
 fn four_slots_run_four_of_one_model_at_once_and_a_switch_waits_for_all() {
     let mut wide = backend("a", 1, &["m", "n"]);
@@ -106,6 +112,7 @@ fn four_slots_run_four_of_one_model_at_once_and_a_switch_waits_for_all() {
     assert!(house.runs(other) && house.record(other).swap);
 }
 
+// SCH-11
 #[test]
 fn swaps_are_counted_when_they_come_true() {
     let mut house = House::with(vec![backend("a", 1, &["m", "n"])]);

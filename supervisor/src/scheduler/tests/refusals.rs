@@ -54,6 +54,7 @@ fn nobody_waits_for_a_backend_that_is_down_at_arrival() {
     assert_eq!((refusal.kind, refusal.retry_after_ms), (FailureKind::NoBackend, Some(1000)));
 }
 
+// SCH-12
 #[test]
 fn who_waits_when_the_last_backend_goes_waits_ten_seconds_more() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
@@ -70,6 +71,7 @@ fn who_waits_when_the_last_backend_goes_waits_ten_seconds_more() {
     assert!(house.runs(running), "what runs goes on");
 }
 
+// SCH-14, RET-05
 #[test]
 fn a_backend_that_comes_back_serves_without_a_new_request() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
@@ -82,6 +84,7 @@ fn a_backend_that_comes_back_serves_without_a_new_request() {
     assert!(house.runs(second));
 }
 
+// SCH-17
 #[test]
 fn one_too_many_is_refused_and_one_who_need_not_wait_is_not() {
     let mut small = catalog(vec![backend("a", 1, &["m"])]);
@@ -95,6 +98,7 @@ fn one_too_many_is_refused_and_one_who_need_not_wait_is_not() {
     assert_eq!(house.scheduler.counters().queue_full, 1);
 }
 
+// SCH-17
 #[test]
 fn waiting_ends_with_the_queues_time_or_the_clients() {
     let mut patient = catalog(vec![backend("a", 1, &["m"])]);

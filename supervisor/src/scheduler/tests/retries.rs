@@ -26,6 +26,7 @@ fn path(house: &mut House, kind: FailureKind) -> Vec<String> {
     places
 }
 
+// RET-02, RET-03
 #[test]
 fn two_backends_alternate_and_one_gets_every_attempt() {
     let mut four = catalog(two());
@@ -37,6 +38,7 @@ fn two_backends_alternate_and_one_gets_every_attempt() {
     );
 }
 
+// RET-01, RET-09
 #[test]
 fn a_failed_attempt_is_told_and_counted() {
     let mut house = House::with(two());
@@ -69,6 +71,7 @@ fn a_retry_keeps_its_place() {
     assert!(house.runs(asked[0]) && !house.runs(asked[5]));
 }
 
+// RET-07
 #[test]
 fn too_much_to_do_cools_the_backend_and_its_word_is_respected() {
     let busy = |after| {
@@ -96,6 +99,7 @@ fn too_much_to_do_cools_the_backend_and_its_word_is_respected() {
     assert_eq!(house.place(asked), "b", "with another backend there is no need to wait");
 }
 
+// SCH-13
 #[test]
 fn the_excluded_backend_is_used_when_it_is_the_only_one_left() {
     let mut house = House::with(two());
@@ -113,6 +117,7 @@ fn the_excluded_backend_is_used_when_it_is_the_only_one_left() {
     assert_eq!(house.place(id), "a");
 }
 
+// RET-08
 #[test]
 fn a_slow_answer_is_tried_elsewhere_and_its_backend_stays_up() {
     let mut house = House::with(two());
