@@ -40,7 +40,7 @@ pub(crate) enum Command {
 /// `proxylm serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Configuration file (.yaml, .yml, .toml or .json) [default: config.yaml beside the program]
+    /// Configuration file (.yaml, .yml, .toml or .json); by default config.yaml beside the program
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Address to listen on, instead of the configured one
@@ -66,8 +66,8 @@ pub(crate) struct Serve {
 /// Where an instance keeps its sockets.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
-    /// Directory of the instance's sockets [default: proxylm in `$XDG_RUNTIME_DIR`, else proxylm-<uid> in the
-    /// temporary directory]
+    /// Directory of the instance's sockets; by default `proxylm` in `$XDG_RUNTIME_DIR`, else one of the user's own in the
+    /// temporary directory
     #[arg(long, value_name = "DIRECTORY", global = true)]
     pub(crate) run_dir: Option<PathBuf>,
 }
@@ -84,7 +84,7 @@ impl Place {
 pub(crate) enum Config {
     /// Look for LLM servers on this machine and write a configuration with fresh keys, printed once.
     Init {
-        /// File to write [default: config.yaml beside the program]
+        /// File to write; by default config.yaml beside the program
         #[arg(long, visible_alias = "path", short, value_name = "FILE")]
         out: Option<PathBuf>,
         /// Replace the file if it is there
@@ -103,7 +103,7 @@ pub(crate) enum Config {
 /// Which configuration file.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
-    /// Configuration file [default: config.yaml beside the program]
+    /// Configuration file; by default config.yaml beside the program
     #[arg(long, visible_alias = "path", short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }

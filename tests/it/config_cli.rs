@@ -162,8 +162,9 @@ fn cfg_02_09_a_minimal_file_gets_the_documented_defaults() {
         "timeout_seconds: 600",
         "priority: 100",
     ];
+    let shown = said.out.replace('"', "");
     for default in defaults {
-        assert!(said.out.contains(default), "{default} is missing in\n{}", said.out);
+        assert!(shown.contains(default), "{default} is missing in\n{}", said.out);
     }
     assert!(!said.out.contains("k1") && !said.out.contains("k3"), "secrets are masked: {}", said.out);
 }
@@ -296,6 +297,41 @@ fn values_may_come_from_the_environment_and_an_unset_one_is_named() {
     std::fs::write(dir.path().join(".env"), "PLM_TEST_UNSET=from-dot-env\n").unwrap();
     let set = run(&["config", "validate", "--config", path.to_str().unwrap()]);
     assert_eq!(set.code, 0, "{set:?}");
+    text["backends"][0]["name"] = json!("${PLM_TEST_NAME:-by-default}");
+    text["backends"][0]["api_key"] = json!("env:PLM_TEST_UNSET");
+    write(dir.path(), &text.to_string());
+    let shown = run(&["config", "show", "--config", path.to_str().unwrap()]);
+    assert!(shown.out.contains("by-default") && !shown.out.contains("from-dot-env"), "{shown:?}");
+}
+
+#[test]
+fn yaml_toml_and_json_say_the_same() {
+    let dir = TempDir::new().unwrap();
+    let yaml = "auth:\n  api_keys:\n    - name: a\n      key: k1\nretry:\n  max_attempts: 7\nbackends:\n  - name: b\n    url: http://h\n";
+    let toml = "[[auth.api_keys]]\nname = \"a\"\nkey = \"k1\"\n[retry]\nmax_attempts = 7\n[[backends]]\nname = \"b\"\nurl = \"http://h\"\n";
+    let json = json!({
+        "auth": { "api_keys": [{ "name": "a", "key": "k1" }] }, "retry": { "max_attempts": 7 },
+        "backends": [{ "name": "b", "url": "http://h" }]
+    });
+    let shown: Vec<_> = [
+        ("c.yaml", yaml.to_owned()),
+        ("c.yml", yaml.to_owned()),
+        ("c.toml", toml.to_owned()),
+        ("c.json", json.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, text)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let said = run(&["config", "show", "--config", path.to_str().unwrap()]);
+        assert_eq!(said.code, 0, "{name}: {said:?}");
+        said.out
+    })
+    .collect();
+    assert!(shown.iter().all(|one| *one == shown[0]), "{shown:?}");
+    assert!(shown[0].contains("max_attempts: 7"));
+    let other = run(&["config", "validate", "--config", "/tmp/config.ini"]);
+    assert!(other.code == 1 && other.err.contains(".yaml"), "{other:?}");
 }
 
 #[test]
@@ -368,6 +404,8 @@ fn without_a_command_help_is_printed_and_a_wrong_flag_is_wrong_usage() {
         help.out
     );
     assert_eq!(run(&["serve", "--no-such-flag"]).code, 2);
+    let by_hand = run(&["__worker", "--backend", "0", "--generation", "1", "--run-dir", "/tmp"]);
+    assert!(by_hand.code == 1 && by_hand.err.contains("error: "), "{by_hand:?}");
 }
 
 #[test]

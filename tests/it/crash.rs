@@ -1,6 +1,5 @@
 //! kill -9: what the death of a worker, a frontend or the supervisor costs, and whom.
 
-use ipc_proto::operator::RequestState;
 use serde_json::json;
 
 use crate::support::client::{Call, Stream};
@@ -119,9 +118,10 @@ fn killing_one_of_two_frontends_costs_only_its_own_clients() {
     for _ in 0..10 {
         assert_eq!(instance.client().start_stream("m").answer().status, 200);
     }
-    let snapshot = instance.snapshot();
-    assert_eq!(snapshot.counters.completed, 8 - held + 10);
-    assert_eq!(snapshot.counters.cancelled, held, "clients of the dead frontend are on record as cancelled");
+    instance.wait_for_quiet();
+    let counters = instance.snapshot().counters;
+    assert_eq!(counters.completed, 8 - held + 10);
+    assert_eq!(counters.cancelled, held, "clients of the dead frontend are on record as cancelled");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn no_child_outlives_a_killed_supervisor() {
     wait_until("the children are gone", || children.iter().all(|pid| !is_running(*pid)));
     let instance = instance.start_again();
     assert_eq!(instance.client().chat("m").status, 200);
-    assert!(instance.live(RequestState::Running).is_empty());
+    instance.wait_for_quiet();
 }
 
 fn is_running(pid: u32) -> bool {

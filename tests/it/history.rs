@@ -116,6 +116,24 @@ fn db_05_a_locked_database_slows_nobody_and_the_loss_is_counted() {
 }
 
 #[test]
+fn db_05_a_full_disk_slows_nobody_and_the_loss_is_counted() {
+    let upstream = Upstream::start(&["m"]);
+    let instance = Setup::with(&upstream).largest_file(400).start();
+    wait_until("the loss is counted", || {
+        for _ in 0..20 {
+            assert_eq!(instance.client().chat("m").status, 200);
+        }
+        instance.snapshot().counters.history_lost > 0
+    });
+    assert_eq!(instance.client().start_stream("m").answer().status, 200);
+    assert!(
+        instance.log().lines().any(|line| line.contains("WARN") && line.contains("history")),
+        "{}",
+        instance.log()
+    );
+}
+
+#[test]
 fn db_06_rows_of_one_second_are_in_order() {
     let upstream = Upstream::start(&["m"]);
     let instance = Setup::with(&upstream).start();

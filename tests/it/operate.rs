@@ -1,9 +1,12 @@
 //! `proxylm ctl`: its verbs, their tables and JSON, and its exit codes.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::command::run;
+use crate::support::command::{Said, run};
 use crate::support::{Gate, Instance, Script, Setup, Upstream, wait_until};
 
 fn two() -> (Upstream, Upstream, Instance) {
@@ -165,20 +168,54 @@ fn without_an_instance_the_exit_code_is_3_and_a_wrong_flag_is_2() {
     assert_eq!(run(&["ctl", "history", "--state", "pending"]).code, 2);
 }
 
-#[test]
-fn another_program_behind_the_socket_is_told_from_a_proxylm() {
-    use std::io::Write;
-
+/// What `ctl status` says of a socket behind which somebody opens with `greeting`.
+fn status_of_a_stranger(greeting: &'static [u8]) -> Said {
     let dir = TempDir::with_prefix("plm").unwrap();
-    let listener = std::os::unix::net::UnixListener::bind(dir.path().join("proxylm.sock")).unwrap();
+    let listener = UnixListener::bind(dir.path().join("proxylm.sock")).unwrap();
     let stranger = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
-        connection.write_all(b"220 mail ready\r\n").unwrap();
+        connection.write_all(greeting).unwrap();
+        connection.read_exact(&mut [0; 8]).unwrap();
     });
     let said = run(&["ctl", "--run-dir", dir.path().to_str().unwrap(), "status"]);
     stranger.join().unwrap();
-    assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("not proxylm"), "{}", said.err);
+    said
+}
+
+#[test]
+fn another_program_and_another_version_behind_the_socket_are_told_apart() {
+    let mail = status_of_a_stranger(b"220 mail ready\r\n");
+    assert_eq!(mail.code, 1, "{mail:?}");
+    assert!(mail.err.contains("not proxylm"), "{}", mail.err);
+    let other = status_of_a_stranger(b"plm\n\x63\x00\x00\x00");
+    assert_eq!(other.code, 1, "{other:?}");
+    assert!(other.err.contains("speaks protocol 99") && other.err.contains("hint: "), "{}", other.err);
+}
+
+#[test]
+fn the_log_has_one_line_per_request_that_names_client_model_and_backend() {
+    let (_first, _second, instance) = two();
+    let answer = instance.client().with("x-request-id", "logged-1").chat("a");
+    assert_eq!(answer.status, 200);
+    instance.ended("logged-1");
+    let line_of = |log: &str| -> Option<Value> {
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut found = lines
+            .filter(|line| line["target"] == "proxylm::request" && line.to_string().contains("logged-1"));
+        let line = found.next();
+        assert!(found.next().is_none(), "one line only: {log}");
+        line
+    };
+    wait_until("the line is there", || line_of(&instance.log()).is_some());
+    let line = line_of(&instance.log()).unwrap().to_string();
+    for word in ["tester", "\"a\"", "b1", "completed", "INFO"] {
+        assert!(line.contains(word), "{word}: {line}");
+    }
+    assert!(
+        instance.log().lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+        "{}",
+        instance.log()
+    );
 }
 
 #[test]

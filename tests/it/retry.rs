@@ -225,7 +225,8 @@ fn ret_14_a_stop_lets_running_requests_finish_and_refuses_new_ones() {
 #[test]
 fn ret_14_what_outlasts_the_grace_is_ended_and_a_second_signal_ends_at_once() {
     let upstream = Upstream::start(&["m"]);
-    let mut instance = Setup::with(&upstream).settings(json!({ "shutdown_grace_seconds": 1 })).start();
+    let mut instance =
+        Setup::with(&upstream).settings(json!({ "proxy": { "shutdown_grace_seconds": 1 } })).start();
     upstream.always(Script::hang());
     let call = instance.client().start_chat("m");
     upstream.wait_for(1);
@@ -233,7 +234,8 @@ fn ret_14_what_outlasts_the_grace_is_ended_and_a_second_signal_ends_at_once() {
     assert!(instance.wait_for_exit().success());
     drop(call);
 
-    let mut instance = Setup::with(&upstream).settings(json!({ "shutdown_grace_seconds": 3600 })).start();
+    let mut instance =
+        Setup::with(&upstream).settings(json!({ "proxy": { "shutdown_grace_seconds": 3600 } })).start();
     let _call = instance.client().start_chat("m");
     upstream.wait_for(2);
     instance.signal(Signal::SIGINT);

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 
-use ipc_proto::operator::{BackendView, RequestRecord, RequestState, Snapshot};
+use ipc_proto::operator::{BackendView, RequestRecord, Snapshot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -26,6 +26,7 @@ pub(crate) const ADMIN_KEY: &str = "sk-test-admin-c0de";
 pub(crate) struct Setup {
     config: Value,
     flags: Vec<String>,
+    largest_file: Option<u32>,
     dir: TempDir,
 }
 
@@ -34,17 +35,16 @@ impl Setup {
     pub(crate) fn new() -> Self {
         let dir = TempDir::with_prefix("plm").unwrap();
         let config = json!({
-            "proxy": { "host": "127.0.0.1", "port": 0, "frontends": 1, "log_level": "debug" },
+            "proxy": { "host": "127.0.0.1", "port": 0, "frontends": 1, "log_level": "debug", "shutdown_grace_seconds": 5 },
             "auth": {
                 "api_keys": [{ "name": "tester", "key": KEY }, { "name": "other", "key": OTHER_KEY }],
                 "admin_key": ADMIN_KEY
             },
             "retry": { "initial_backoff_ms": 1, "max_backoff_ms": 5 },
-            "shutdown_grace_seconds": 5,
             "storage": { "database_path": dir.path().join("history.db") },
             "backends": []
         });
-        Self { config, flags: Vec::new(), dir }
+        Self { config, flags: Vec::new(), largest_file: None, dir }
     }
 
     /// An instance with one backend `b1`.
@@ -89,6 +89,12 @@ impl Setup {
         self
     }
 
+    /// Lets it write no file longer than this, in blocks of 512 or 1,024 bytes: a disk that is full.
+    pub(crate) fn largest_file(mut self, blocks: u32) -> Self {
+        self.largest_file = Some(blocks);
+        self
+    }
+
     /// The directory of everything.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
@@ -99,7 +105,17 @@ impl Setup {
     pub(crate) fn start(self) -> Instance {
         let config = self.dir.path().join("config.json");
         std::fs::write(&config, self.config.to_string()).unwrap();
-        let mut instance = Instance::spawn(self.dir, &config, &self.flags);
+        let arguments = serve_arguments(self.dir.path(), &config, &self.flags);
+        let mut instance = match self.largest_file {
+            None => Instance::spawn(self.dir, command(Path::new(PROGRAM), &arguments)),
+            Some(blocks) => {
+                // The signal is ignored, so that a write over the limit fails as it would on a full disk.
+                let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+                let before = ["-c".to_owned(), script, PROGRAM.to_owned()];
+                let arguments: Vec<_> = before.into_iter().chain(arguments).collect();
+                Instance::spawn(self.dir, command(Path::new("/bin/sh"), &arguments))
+            }
+        };
         instance.wait_for_address();
         instance
     }
@@ -145,9 +161,8 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    fn spawn(dir: TempDir, config: &Path, flags: &[String]) -> Self {
-        let arguments = serve_arguments(dir.path(), config, flags);
-        let mut process = command(Path::new(PROGRAM), &arguments).spawn().unwrap();
+    fn spawn(dir: TempDir, mut command: Command) -> Self {
+        let mut process = command.spawn().unwrap();
         let out = Lines::collect(process.stdout.take().unwrap());
         let log = Lines::collect(process.stderr.take().unwrap());
         Self { dir, process, out, log, address: ([0, 0, 0, 0], 0).into() }
@@ -184,7 +199,8 @@ impl Instance {
         // Takes the directory out of the old instance, which must not delete it.
         let dir = std::mem::replace(&mut self.dir, TempDir::with_prefix("plm").unwrap());
         let config = dir.path().join("config.json");
-        let mut new = Self::spawn(dir, &config, &[]);
+        let arguments = serve_arguments(dir.path(), &config, &[]);
+        let mut new = Self::spawn(dir, command(Path::new(PROGRAM), &arguments));
         new.wait_for_address();
         new
     }
@@ -296,11 +312,6 @@ impl Instance {
         wait_until(&format!("{name} is {health}"), || self.backend(name).health == health);
     }
 
-    /// Live requests in this state.
-    pub(crate) fn live(&self, state: RequestState) -> Vec<RequestRecord> {
-        self.snapshot().requests.into_iter().filter(|record| record.state == state).collect()
-    }
-
     /// Kills the backend's worker at once.
     #[track_caller]
     pub(crate) fn kill_worker(&self, backend: &str) {
@@ -331,7 +342,8 @@ fn pid(process: u32) -> Pid {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        if matches!(self.process.try_wait(), Ok(None)) {
+        let ended_before = self.process.try_wait();
+        if matches!(ended_before, Ok(None)) {
             // Again and again: the second signal ends it without waiting for anybody.
             let ended = wait_for(|| {
                 self.signal(Signal::SIGTERM);
@@ -343,11 +355,8 @@ impl Drop for Instance {
             }
         }
         if std::thread::panicking() {
-            eprintln!(
-                "--- what the instance said\n{}\n--- and its log\n{}",
-                self.out.text(),
-                self.log.text()
-            );
+            eprintln!("--- what the instance said\n{}\n--- its log\n{}", self.out.text(), self.log.text());
+            eprintln!("--- how it had ended before the test did: {ended_before:?}");
         }
     }
 }
