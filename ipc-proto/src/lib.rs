@@ -13,6 +13,7 @@
 //! | [`link`] | the handshake, and typed sending and receiving over any byte stream |
 //! | [`local`] | local sockets: names, binding, connecting, whose process is at the other end |
 //! | [`lifeline`] | how a child learns its boot secret, and that its parent is gone |
+//! | [`pulse`] | a slow ticker that spares system calls |
 //! | [`secret`] | strings that do not show themselves |
 //!
 //! Every connection opens with eight fixed bytes (magic, protocol version, role), checked before anything is
@@ -26,6 +27,9 @@ pub mod lifeline;
 pub mod link;
 pub mod local;
 pub mod operator;
+pub mod pulse;
+#[cfg(unix)]
+mod quiet;
 pub mod secret;
 pub mod stream;
 

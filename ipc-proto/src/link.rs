@@ -5,6 +5,7 @@
 //! peer is stuck; what to do about it is the sender's to decide.
 
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -99,14 +100,19 @@ where
 #[derive(Default)]
 struct Shared {
     pending: Mutex<Pending>,
+    /// Wakes the writer.
     something: Notify,
-    now: Notify,
+    /// Wakes those who wait for the writer.
+    all_written: Notify,
 }
 
 #[derive(Default)]
 struct Pending {
     bytes: BytesMut,
+    /// The bytes must go now.
     urgent: bool,
+    /// The writer has taken bytes that the socket has not.
+    in_flight: bool,
     closed: bool,
 }
 
@@ -114,6 +120,11 @@ impl Shared {
     fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
         // Nothing that can panic half-way runs under this lock.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) {
+        self.pending().in_flight = false;
+        self.all_written.notify_waiters();
     }
 }
 
@@ -154,7 +165,6 @@ impl<Tx: Serialize> Outbox<Tx> {
     pub fn send(&self, message: &Tx) -> Result<(), SendError> {
         self.put(message)?.urgent = true;
         self.shared.something.notify_one();
-        self.shared.now.notify_one();
         Ok(())
     }
 
@@ -163,6 +173,23 @@ impl<Tx: Serialize> Outbox<Tx> {
         drop(self.put(message)?);
         self.shared.something.notify_one();
         Ok(())
+    }
+
+    /// Returns when the peer's socket has everything that was put so far, or the link has ended.
+    pub async fn written(&self) {
+        let mut written = pin!(self.shared.all_written.notified());
+        loop {
+            // Listening before looking, so that no news falls between the two.
+            written.as_mut().enable();
+            {
+                let pending = self.shared.pending();
+                if pending.closed || !(pending.urgent || pending.in_flight) {
+                    return;
+                }
+            }
+            written.as_mut().await;
+            written.set(self.shared.all_written.notified());
+        }
     }
 
     fn put(&self, message: &Tx) -> Result<std::sync::MutexGuard<'_, Pending>, SendError> {
@@ -186,7 +213,6 @@ impl<Tx> Outbox<Tx> {
         pending.urgent = true;
         drop(pending);
         self.shared.something.notify_one();
-        self.shared.now.notify_one();
     }
 }
 
@@ -201,32 +227,45 @@ impl<S: AsyncWrite + Unpin> Writer<S> {
     pub async fn run(mut self) -> std::io::Result<()> {
         let ended = self.write_all().await;
         self.shared.pending().closed = true;
+        self.shared.all_written.notify_waiters();
         ended
     }
 
     async fn write_all(&mut self) -> std::io::Result<()> {
         let mut writing = BytesMut::new();
+        // Set once for all news that come within its time, and never taken back: setting it costs more than
+        // looking, when it rings, whether anything is left to do.
+        let mut soon = pin!(tokio::time::sleep(SOON));
+        let mut is_soon_set = false;
         loop {
-            let (urgent, closed) = {
+            let (due, closed) = {
                 let mut pending = self.shared.pending();
-                let urgent = std::mem::take(&mut pending.urgent);
-                if urgent {
+                let due = std::mem::take(&mut pending.urgent);
+                if due {
                     std::mem::swap(&mut writing, &mut pending.bytes);
+                    pending.in_flight = !writing.is_empty();
+                } else if !pending.bytes.is_empty() && !is_soon_set {
+                    soon.as_mut().reset(tokio::time::Instant::now() + SOON);
+                    is_soon_set = true;
                 }
-                (urgent, pending.closed)
+                (due, pending.closed)
             };
             if !writing.is_empty() {
                 self.sink.write_all(&writing).await?;
                 self.sink.flush().await?;
                 writing.clear();
+                self.shared.written();
             } else if closed {
                 return Ok(());
-            } else if !urgent {
-                self.shared.something.notified().await;
-                let pause = tokio::time::timeout(SOON, self.shared.now.notified());
-                // Either way there is something to write now.
-                let _ = pause.await;
-                self.shared.pending().urgent = true;
+            } else if !due {
+                tokio::select! {
+                    biased;
+                    () = self.shared.something.notified() => {}
+                    () = soon.as_mut(), if is_soon_set => {
+                        is_soon_set = false;
+                        self.shared.pending().urgent = true;
+                    }
+                }
             }
         }
     }

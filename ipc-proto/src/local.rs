@@ -9,9 +9,19 @@ use std::path::{Path, PathBuf};
 use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions};
 
-pub use interprocess::local_socket::tokio::{Listener, Stream};
+pub use interprocess::local_socket::tokio::Listener;
 
 use crate::ids::WorkerId;
+
+/// A connection over a local socket.
+#[cfg(unix)]
+pub use crate::quiet::QuietStream as Stream;
+/// A connection over a local socket.
+#[cfg(not(unix))]
+pub use interprocess::local_socket::tokio::Stream;
+
+/// A connection as the system's library makes it.
+type RawStream = interprocess::local_socket::tokio::Stream;
 
 /// The longest path of a socket: what fits `sockaddr_un` on the narrower systems, with its end marker.
 const MAX_SOCKET_PATH: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
@@ -158,7 +168,8 @@ pub fn bind(path: &Path) -> io::Result<Listener> {
 
 /// Connects to whoever listens at `path`.
 pub async fn connect(path: &Path) -> io::Result<Stream> {
-    ConnectOptions::new().name(path.to_fs_name::<GenericFilePath>()?).connect_tokio().await
+    let name = path.to_fs_name::<GenericFilePath>()?;
+    taken_over(ConnectOptions::new().name(name).connect_tokio().await?)
 }
 
 /// The next connection to `listener`; one from another user is closed and passed over.
@@ -166,21 +177,35 @@ pub async fn accept(listener: &Listener) -> io::Result<Stream> {
     loop {
         let stream = listener.accept().await?;
         if is_same_user(&stream)? {
-            return Ok(stream);
+            return taken_over(stream);
         }
         tracing::warn!("another user tried to connect to our socket");
     }
 }
 
+#[cfg(unix)]
+fn taken_over(stream: RawStream) -> io::Result<Stream> {
+    use std::os::fd::AsFd;
+
+    let RawStream::UdSocket(socket) = stream;
+    Stream::new(socket.as_fd().try_clone_to_owned()?)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix form can fail")]
+fn taken_over(stream: RawStream) -> io::Result<Stream> {
+    Ok(stream)
+}
+
 /// Whether the peer runs as this user. Where the system does not tell, the socket's permissions have decided.
 #[cfg(unix)]
-fn is_same_user(stream: &Stream) -> io::Result<bool> {
+fn is_same_user(stream: &RawStream) -> io::Result<bool> {
     let euid = stream.peer_creds()?.euid();
     Ok(euid.is_none_or(|euid| euid == nix::unistd::geteuid().as_raw()))
 }
 
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "the Unix form can fail")]
-fn is_same_user(_stream: &Stream) -> io::Result<bool> {
+fn is_same_user(_stream: &RawStream) -> io::Result<bool> {
     Ok(true)
 }

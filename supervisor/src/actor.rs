@@ -84,7 +84,7 @@ pub(crate) enum Input {
 }
 
 /// What is told to whoever started the instance, once a frontend accepts clients.
-pub(crate) type Announce = Box<dyn FnOnce(SocketAddr)>;
+pub(crate) type Announce = Box<dyn FnOnce(SocketAddr) + Send>;
 
 /// The loop's state.
 pub(crate) struct Actor {

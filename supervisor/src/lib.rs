@@ -60,7 +60,7 @@ pub struct RunOptions {
     /// How their logs look, as their `--log-format` takes it.
     pub log_format: String,
     /// Called once, when the first frontend accepts clients, with the address it listens at.
-    pub announce: Box<dyn FnOnce(SocketAddr)>,
+    pub announce: Box<dyn FnOnce(SocketAddr) + Send>,
 }
 
 /// Runs an instance until it is stopped: by SIGTERM, SIGINT or an operator, after a drain; by a second signal, at once.
@@ -104,10 +104,18 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
     let mut tasks = JoinSet::new();
     tasks.spawn(links::accept_all(listener, secret, input.clone(), closing));
     let told = tasks.spawn(signals.tell(input));
-    actor.run(&mut inputs).await;
-
-    // Nobody is listened to any more, so that nobody waits to be heard.
-    drop(inputs);
+    // A task of its own: whenever the outermost future is woken, the runtime asks the kernel for news in between.
+    let mut acting = JoinSet::new();
+    acting.spawn(async move {
+        actor.run(&mut inputs).await;
+        // `inputs` end here: nobody is listened to any more, so that nobody waits to be heard.
+        actor
+    });
+    let actor = match acting.join_next().await.expect("it was spawned just now") {
+        Ok(actor) => actor,
+        // A scheduler whose state was wrong must not be served from.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
     told.abort();
     let store = actor.end().await;
     if !store.close(LAST_ROWS).await {

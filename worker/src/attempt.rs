@@ -91,6 +91,8 @@ async fn attempt<S: AsyncRead + AsyncWrite + Unpin>(
     let (ending, answer) = end_of(result.as_ref().ok(), &account);
     finish(station, &mut presence, open, start, ending, &account);
     if let Some(answer) = answer {
+        // The slot first, then the client: who has got an answer and asks again should find its backend free.
+        station.reported().await;
         if account.is_inside_event && matches!(answer, Answer::Fail(_)) {
             // So that what the frontend says next is an event of its own.
             connection.put(&Answer::Chunk(Bytes::from_static(b"\n\n")));

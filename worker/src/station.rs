@@ -54,6 +54,11 @@ impl Station {
         self.note(self.reports.send_soon(message));
     }
 
+    /// Returns when everything reported so far is with the supervisor's socket, or the link has ended.
+    pub(crate) async fn reported(&self) {
+        self.reports.written().await;
+    }
+
     /// Reports that nobody came with `grant`, and nobody will.
     pub(crate) fn report_never_started(&self, grant: GrantId) {
         self.report(&FromWorker::Finished(Box::new(Finished {
