@@ -261,7 +261,7 @@ fn api_13_a_body_over_the_limit_is_413_said_before_it_is_sent() {
 }
 
 #[test]
-fn api_15_paths_and_methods_that_do_not_exist_are_json_errors() {
+fn paths_and_methods_that_do_not_exist_are_json_errors() {
     let (_upstream, instance) = instance();
     let client = instance.client();
     assert_eq!(client.get("/v1/nothing").status, 404);

@@ -127,14 +127,26 @@ fn cfg_01_10_11_a_first_run_writes_an_owner_only_config_with_fresh_keys_beside_t
 }
 
 #[test]
-fn the_demo_needs_no_config_and_its_curl_line_works() {
+fn the_demo_needs_no_config_and_its_curl_line_and_status_line_work() {
     let download = Download::new();
     download.serve(&["--demo"], |printed, address| {
         let curl = printed.lines().find(|line| line.contains("curl ")).expect("a curl line");
+        let url = format!("http://{address}/v1/chat/completions");
+        assert!(curl.contains(&url), "{curl}");
         let key = curl.split(['"', '\'', ' ']).find(|word| word.starts_with("sk-")).expect("with a key");
-        let answer = Client::new(address, key).chat("demo-small");
+        let body =
+            curl.split_once(" -d '").and_then(|(_, rest)| rest.split_once('\'')).expect("with a body").0;
+        let answer = Client::new(address, key).post("/v1/chat/completions", body);
         assert_eq!(answer.status, 200, "{}", answer.text());
-        assert!(curl.contains(&address.port().to_string()) && curl.contains("demo-small"), "{curl}");
+        assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+        assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
+        assert_eq!(Client::anonymous(address).chat("demo-small").status, 401);
+        assert!(printed.lines().any(|line| line.contains("proxylm ctl status")), "{printed}");
+        let run_dir = download.path("run").display().to_string();
+        let status = download.run(&["ctl", "--run-dir", &run_dir, "status"]);
+        let rows: Vec<_> = status.out.lines().filter(|line| line.contains("demo-")).collect();
+        let is_up_and_fake = |row: &&str| row.contains("fake") && row.contains("up");
+        assert!(rows.len() == 2 && rows.iter().all(is_up_and_fake), "{status:?}");
     });
     assert!(!download.path("config.yaml").exists(), "the demo writes no configuration");
 }

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
+use ipc_proto::operator::Snapshot;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -155,6 +157,28 @@ fn stop_returns_when_the_instance_is_gone() {
         })
         .unwrap_or_default();
     assert!(left.is_empty(), "sockets are left behind: {left:?}");
+}
+
+#[test]
+fn a_hangup_is_logged_and_ends_nothing() {
+    let (first, _second, instance) = two();
+    let gate = Gate::default();
+    first.next(Script::json("{}").after(&gate));
+    let running = instance.client().start_chat("a");
+    first.wait_for(1);
+    let before = instance.snapshot();
+    instance.signal(Signal::SIGHUP);
+    wait_until("it is logged", || {
+        instance.log().lines().any(|line| line.contains("reload is not available"))
+    });
+    gate.open_for_all();
+    assert_eq!(running.answer().status, 200);
+    assert_eq!(instance.client().chat("b").status, 200);
+    let pids = |snapshot: &Snapshot| -> Vec<Option<u32>> {
+        let workers = snapshot.backends.iter().map(|backend| backend.worker_pid);
+        workers.chain(snapshot.frontends.iter().map(|frontend| frontend.pid)).collect()
+    };
+    assert_eq!(pids(&instance.snapshot()), pids(&before), "the same processes serve on");
 }
 
 #[test]

@@ -161,3 +161,121 @@ fn end_of(result: Option<&Result<Verdict, Interrupt>>, account: &Account) -> (En
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use dialect::Endpoint;
+    use ipc_proto::Role;
+    use ipc_proto::control::{BackendKind, FakeSpec, ProbeSpec, Timeouts, ToWorker, WorkerSpec};
+    use ipc_proto::frame::{DATA_LIMIT, FrameReader};
+    use ipc_proto::ids::{GrantId, Label, ModelName, RequestId};
+    use ipc_proto::link::{self, Inbox};
+    use ipc_proto::secret::Secret;
+    use ipc_proto::stream::Ask;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::upstream::Upstream;
+
+    const BODY: &[u8] = br#"{"model":"m","stream":true}"#;
+
+    /// A station whose backend is made up, with the supervisor's ear.
+    fn station(tasks: &mut JoinSet<()>) -> (Station, Inbox<FromWorker, DuplexStream>) {
+        let fake = FakeSpec { models: vec![ModelName::new("m")], load_ms: 0, word_ms: 1, words: 3 };
+        let spec = WorkerSpec {
+            name: "under-test".to_owned(),
+            kind: BackendKind::Fake,
+            base_url: String::new(),
+            credential: None,
+            run_dir: std::path::PathBuf::new(),
+            timeouts: Timeouts { connect_ms: 0, first_event_ms: 0, idle_ms: 0, total_ms: 0 },
+            probe: ProbeSpec { interval_ms: 0, timeout_ms: 0 },
+            ask_for_usage: false,
+            fake: Some(fake),
+        };
+        let (here, there) = tokio::io::duplex(1 << 16);
+        let (outbox, _, writer) = link::open::<FromWorker, ToWorker, _>(here);
+        let (_, ear, _) = link::open::<ToWorker, FromWorker, _>(there);
+        tasks.spawn(async move { writer.run().await.unwrap() });
+        (Station::new(Secret::new("boot"), outbox, Upstream::new(spec, None).unwrap()), ear)
+    }
+
+    /// What a frontend gets for a stream under `grant`, up to the end of the answer or, `to_the_last`, of the
+    /// connection.
+    async fn answers(
+        mut stream: DuplexStream,
+        grant: u64,
+        query: Option<&str>,
+        to_the_last: bool,
+    ) -> Vec<Answer> {
+        link::greet(&mut stream, Role::Data).await.unwrap();
+        let open = Open {
+            grant: GrantId(grant),
+            request: RequestId(u128::from(grant)),
+            label: Label::from_client("label-1").unwrap(),
+            endpoint: Endpoint::ChatCompletions,
+            stream: true,
+            model: None,
+            query: query.map(str::to_owned),
+            headers: Vec::new(),
+            body_bytes: BODY.len() as u64,
+        };
+        let asks = [
+            Ask::Hello(Secret::new("boot")),
+            Ask::Open(Box::new(open)),
+            Ask::Body(Bytes::from_static(BODY)),
+            Ask::BodyEnd,
+        ];
+        let mut buffer = BytesMut::new();
+        for ask in asks {
+            ask.put(&mut buffer).unwrap();
+        }
+        stream.write_all(&buffer).await.unwrap();
+        let mut frames = FrameReader::new(stream, DATA_LIMIT);
+        let mut answers = Vec::new();
+        while let Ok(Some(frame)) = frames.next().await {
+            let answer = Answer::take(frame).unwrap();
+            let is_last = matches!(answer, Answer::End(_)) && !to_the_last;
+            answers.push(answer);
+            if is_last {
+                break;
+            }
+        }
+        answers
+    }
+
+    async fn ending(ear: &mut Inbox<FromWorker, DuplexStream>) -> (GrantId, Ending) {
+        loop {
+            if let FromWorker::Finished(finished) = ear.recv().await.unwrap().expect("the worker is there") {
+                return (finished.grant, finished.ending);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn sch_19_an_attempt_that_panics_fails_and_the_worker_serves_the_next() {
+        let mut tasks = JoinSet::new();
+        let (station, mut ear) = station(&mut tasks);
+        for (grant, query, begun) in [(1, "panic at once", false), (2, "panic midway", true)] {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            // That both return shows that the connection, whose state nobody knows, is closed.
+            let ((), said) = tokio::join!(serve(far, &station), answers(near, grant, Some(query), true));
+            let Some(Answer::Fail(failure)) = said.last() else { panic!("it fails: {said:?}") };
+            assert_eq!(failure.kind, FailureKind::Internal);
+            assert!(!failure.detail.contains("on purpose"), "{failure:?}");
+            assert_eq!(matches!(said[0], Answer::Head(_)), begun, "{said:?}");
+            let (ended, how) = ending(&mut ear).await;
+            assert_eq!(ended, GrantId(grant), "its slot is free");
+            assert!(
+                matches!(&how, Ending::Failed(failure) if failure.kind == FailureKind::Internal),
+                "{how:?}"
+            );
+        }
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let ((), said) = tokio::join!(serve(far, &station), answers(near, 3, None, false));
+        assert!(matches!(said.last(), Some(Answer::End(_))), "{said:?}");
+        assert_eq!(ending(&mut ear).await, (GrantId(3), Ending::Complete));
+    }
+}

@@ -128,6 +128,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
         self.patience.expect(Wait::FirstEvent, self.start, upstream.spec.timeouts.first_event_ms);
         let call = upstream.prepare(self.open, body);
         let hide_usage = call.hide_usage;
+        #[cfg(test)]
+        self.stumble("panic at once");
         let reply = match self.until(upstream.call(self.open, call)).await? {
             Ok(reply) => reply,
             Err(failure) => return Ok(Verdict::Failed(failure)),
@@ -179,10 +181,18 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
 
     /// The next piece of the body. How long it may take is for the caller to say beforehand.
     async fn piece(&mut self, body: &mut Source) -> Result<Option<Result<Bytes, Failure>>, Interrupt> {
+        #[cfg(test)]
+        self.stumble(if self.progress.has_begun() { "panic midway" } else { "" });
         let piece = self.until(body.piece()).await?;
         self.account.bytes_received = body.received();
         let broken = |error: SourceError| self.failure(self.kind_of_break(), &chain(&error));
         Ok(piece.map(|piece| piece.map_err(broken)))
+    }
+
+    /// Panics in the attempt whose query says so: what that costs has to be seen.
+    #[cfg(test)]
+    fn stumble(&self, query: &str) {
+        assert_ne!(self.open.query.as_deref(), Some(query), "on purpose");
     }
 
     /// A break before the head is a wrong answer, and may go better elsewhere; after it, it is what it is.

@@ -116,9 +116,8 @@ fn backoff_ms(policy: RetryPolicy, attempt: u32) -> u64 {
 mod tests {
     use super::*;
 
-    // RET-04
     #[test]
-    fn pauses_double_up_to_the_limit() {
+    fn ret_04_pauses_double_up_to_the_limit() {
         let policy = RetryPolicy { max_attempts: 9, initial_backoff_ms: 500, max_backoff_ms: 4000 };
         let pauses: Vec<u64> = (1..=6).map(|attempt| backoff_ms(policy, attempt)).collect();
         assert_eq!(pauses, [0, 500, 1000, 2000, 4000, 4000]);

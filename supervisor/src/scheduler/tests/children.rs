@@ -13,9 +13,8 @@ fn worker(backend: u32, generation: u32) -> WorkerId {
     WorkerId { backend: BackendId(backend), generation }
 }
 
-// SCH-20
 #[test]
-fn a_dead_workers_requests_go_on_when_their_frontend_says_so() {
+fn sch_20_a_dead_workers_requests_go_on_when_their_frontend_says_so() {
     let mut house = House::with(vec![backend("a", 1, &["m"]), backend("b", 2, &["n"])]);
     let (running, waiting, other) = (house.ask("m"), house.ask("m"), house.ask("n"));
     house.begin(running);
@@ -88,9 +87,8 @@ fn a_replaced_worker_finishes_first_and_nothing_waits_in_vain() {
     assert_eq!(house.scheduler.counters().restarts, 0, "it did not die");
 }
 
-// RET-14
 #[test]
-fn a_stop_sends_away_who_waits_and_lets_finish_who_runs() {
+fn ret_14_a_stop_sends_away_who_waits_and_lets_finish_who_runs() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
     let (running, waiting) = (house.ask("m"), house.ask("m"));
     house.begin(running);

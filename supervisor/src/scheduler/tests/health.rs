@@ -20,9 +20,8 @@ fn probes(house: &House) -> usize {
     house.seen.iter().filter(|effect| **effect == Effect::ToWorker(worker, ToWorker::Probe)).count()
 }
 
-// DIS-02
 #[test]
-fn so_many_failed_probes_in_a_row_take_a_backend_down_and_one_good_one_brings_it_back() {
+fn dis_02_so_many_failed_probes_in_a_row_take_a_backend_down_and_one_good_one_brings_it_back() {
     let mut house = House::with(vec![unread()]);
     house.probe(0, 1, Ok(&["m"]));
     for failures in [2, 2, 3] {
@@ -43,9 +42,8 @@ fn the_first_look_decides_at_once() {
     assert_eq!((health(&house), house.view("a").reason), ("down".to_owned(), "no luck".to_owned()));
 }
 
-// DIS-04
 #[test]
-fn configured_models_need_no_look_and_forgive_a_strange_list() {
+fn dis_04_configured_models_need_no_look_and_forgive_a_strange_list() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
     assert_eq!(health(&house), "up");
     for _ in 0..5 {
@@ -72,9 +70,8 @@ fn busy_is_not_dead() {
     assert_eq!(health(&house), "down");
 }
 
-// DIS-10
 #[test]
-fn a_backend_that_is_down_is_looked_at_ever_more_rarely_even_without_discovery() {
+fn dis_10_a_backend_that_is_down_is_looked_at_ever_more_rarely_even_without_discovery() {
     let mut quiet = catalog(vec![unread()]);
     quiet.health.probe_interval_ms = None;
     let mut house = House::of(quiet);
@@ -92,9 +89,8 @@ fn a_backend_that_is_down_is_looked_at_ever_more_rarely_even_without_discovery()
     assert_eq!((health(&house), house.scheduler.next_deadline()), ("up".to_owned(), None));
 }
 
-// DIS-05
 #[test]
-fn no_models_is_odd_but_up() {
+fn dis_05_no_models_is_odd_but_up() {
     let mut house = House::with(vec![unread()]);
     house.probe(0, 1, Ok(&[]));
     assert_eq!(health(&house), "up");

@@ -109,7 +109,11 @@ impl House {
 
     /// Lets time pass, deadline by deadline.
     pub(super) fn pass(&mut self, milliseconds: u64) {
-        let end = self.now.plus_millis(milliseconds);
+        self.pass_micros(milliseconds * 1000);
+    }
+
+    pub(super) fn pass_micros(&mut self, microseconds: u64) {
+        let end = Time(self.now.0 + microseconds);
         while let Some(next) = self.scheduler.next_deadline().filter(|next| *next <= end) {
             self.now = next;
             self.tell(Event::Tick);

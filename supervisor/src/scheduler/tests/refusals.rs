@@ -54,9 +54,8 @@ fn nobody_waits_for_a_backend_that_is_down_at_arrival() {
     assert_eq!((refusal.kind, refusal.retry_after_ms), (FailureKind::NoBackend, Some(1000)));
 }
 
-// SCH-12
 #[test]
-fn who_waits_when_the_last_backend_goes_waits_ten_seconds_more() {
+fn sch_12_who_waits_when_the_last_backend_goes_waits_ten_seconds_more() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
     let (running, waiting) = (house.ask("m"), house.ask("m"));
     house.begin(running);
@@ -71,9 +70,8 @@ fn who_waits_when_the_last_backend_goes_waits_ten_seconds_more() {
     assert!(house.runs(running), "what runs goes on");
 }
 
-// SCH-14, RET-05
 #[test]
-fn a_backend_that_comes_back_serves_without_a_new_request() {
+fn sch_14_ret_05_a_backend_that_comes_back_serves_without_a_new_request() {
     let mut house = House::with(vec![backend("a", 1, &["m"])]);
     let (first, second) = (house.ask("m"), house.ask("m"));
     house.fail_with(first, FailureKind::Unreachable);
@@ -84,9 +82,8 @@ fn a_backend_that_comes_back_serves_without_a_new_request() {
     assert!(house.runs(second));
 }
 
-// SCH-17
 #[test]
-fn one_too_many_is_refused_and_one_who_need_not_wait_is_not() {
+fn sch_17_one_too_many_is_refused_and_one_who_need_not_wait_is_not() {
     let mut small = catalog(vec![backend("a", 1, &["m"])]);
     small.queue.max_waiting = 0;
     let mut house = House::of(small);
@@ -98,9 +95,8 @@ fn one_too_many_is_refused_and_one_who_need_not_wait_is_not() {
     assert_eq!(house.scheduler.counters().queue_full, 1);
 }
 
-// SCH-17
 #[test]
-fn waiting_ends_with_the_queues_time_or_the_clients() {
+fn sch_17_waiting_ends_with_the_queues_time_or_the_clients() {
     let mut patient = catalog(vec![backend("a", 1, &["m"])]);
     patient.queue.timeout_ms = Some(2000);
     let mut house = House::of(patient);

@@ -26,9 +26,8 @@ fn path(house: &mut House, kind: FailureKind) -> Vec<String> {
     places
 }
 
-// RET-02, RET-03
 #[test]
-fn two_backends_alternate_and_one_gets_every_attempt() {
+fn ret_02_03_two_backends_alternate_and_one_gets_every_attempt() {
     let mut four = catalog(two());
     four.retry.max_attempts = 4;
     assert_eq!(path(&mut House::of(four), FailureKind::ServerError), ["a", "b", "a", "b"]);
@@ -38,9 +37,8 @@ fn two_backends_alternate_and_one_gets_every_attempt() {
     );
 }
 
-// RET-01, RET-09
 #[test]
-fn a_failed_attempt_is_told_and_counted() {
+fn ret_01_09_a_failed_attempt_is_told_and_counted() {
     let mut house = House::with(two());
     let id = house.ask("m");
     house.fail(id, Failure::new(FailureKind::ServerError, "boom").with_status(502));
@@ -71,9 +69,8 @@ fn a_retry_keeps_its_place() {
     assert!(house.runs(asked[0]) && !house.runs(asked[5]));
 }
 
-// RET-07
 #[test]
-fn too_much_to_do_cools_the_backend_and_its_word_is_respected() {
+fn ret_07_too_much_to_do_cools_the_backend_and_its_word_is_respected() {
     let busy = |after| {
         Failure::new(FailureKind::Overloaded, "429").with_status(429).with_retry_after_ms(Some(after))
     };
@@ -99,9 +96,8 @@ fn too_much_to_do_cools_the_backend_and_its_word_is_respected() {
     assert_eq!(house.place(asked), "b", "with another backend there is no need to wait");
 }
 
-// SCH-13
 #[test]
-fn the_excluded_backend_is_used_when_it_is_the_only_one_left() {
+fn sch_13_the_excluded_backend_is_used_when_it_is_the_only_one_left() {
     let mut house = House::with(two());
     let id = house.ask("m");
     house.fail_with(id, FailureKind::ServerError);
@@ -117,9 +113,8 @@ fn the_excluded_backend_is_used_when_it_is_the_only_one_left() {
     assert_eq!(house.place(id), "a");
 }
 
-// RET-08
 #[test]
-fn a_slow_answer_is_tried_elsewhere_and_its_backend_stays_up() {
+fn ret_08_a_slow_answer_is_tried_elsewhere_and_its_backend_stays_up() {
     let mut house = House::with(two());
     let id = house.ask("m");
     house.fail_with(id, FailureKind::Timeout(Wait::FirstEvent));
