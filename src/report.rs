@@ -97,12 +97,18 @@ pub(crate) fn complain(failure: &Failure, audience: Audience) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Lays out rows under a header, without lines; for people.
+/// `text` on one line and harmless for a terminal: names and errors come from clients and backends.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Lays out rows under a header, without lines; for people. A row is one line, whatever is in it.
 pub(crate) fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
-    table.add_rows(rows);
+    let harmless = |row: Vec<String>| row.iter().map(|cell| one_line(cell)).collect::<Vec<_>>();
+    table.add_rows(rows.into_iter().map(harmless));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -116,6 +122,12 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read the file")]
     struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn what_others_chose_makes_no_rows_and_moves_no_cursor() {
+        let text = table(&["model"], vec![vec!["a\0\n\u{1b}[31mb".to_owned()]]);
+        assert_eq!(text, "MODEL\na   [31mb");
+    }
 
     #[test]
     fn an_error_is_told_with_its_causes_and_a_hint() {

@@ -7,7 +7,7 @@ use ipc_proto::operator::{BackendView, Counters, FrontendView, InstanceView, Req
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::report::table;
+use crate::report::{one_line, table};
 
 /// The least that is shown of an id.
 const SHORTEST_ID: usize = 8;
@@ -100,7 +100,7 @@ pub(crate) fn backends(views: &[BackendView]) -> String {
         ["backend", "type", "health", "worker", "slots", "model", "models", "queued", "failures", "swaps"];
     let mut text = table(&header, views.iter().map(row).collect());
     for view in views.iter().filter(|view| !view.reason.is_empty()) {
-        let _ = write!(text, "\n{}: {}", view.name, view.reason);
+        let _ = write!(text, "\n{}: {}", view.name, one_line(&view.reason));
     }
     text
 }
@@ -219,7 +219,7 @@ fn short_length(records: &[RequestRecord]) -> usize {
 
 /// The first `length` characters, all on one line.
 fn shorten(text: &str, length: usize) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(length).collect()
+    one_line(text).chars().take(length).collect()
 }
 
 /// Microseconds from `start` to `end`, both in microseconds since 1970; 0 if the clock was set back.

@@ -1,6 +1,6 @@
 //! A request's body: read to its end within a length, a time and a share of memory, and unpacked.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read};
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use ipc_proto::control::ClientLimits;
-use ipc_proto::failure::FailureKind;
+use ipc_proto::failure::{Failure, FailureKind};
 
 use crate::refusal::Refusal;
 
@@ -75,14 +75,16 @@ enum Coding {
     Deflate,
 }
 
-/// Reads the body that belongs to `headers`.
+/// Reads the body that belongs to `headers`. One that is still on its way when `closing` returns is refused: nobody
+/// would take it any more, and whoever is to end should not wait for it.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut incoming: Incoming,
     limits: &ClientLimits,
     budget: &Arc<Budget>,
+    closing: impl Future<Output = ()>,
 ) -> Result<Kept, Refusal> {
-    let read = read_within(headers, &mut incoming, limits, budget).await;
+    let read = read_within(headers, &mut incoming, limits, budget, closing).await;
     if read.as_ref().is_err_and(|refusal| refusal.status != StatusCode::REQUEST_TIMEOUT) {
         discard(headers, incoming).await;
     }
@@ -105,6 +107,7 @@ async fn read_within(
     incoming: &mut Incoming,
     limits: &ClientLimits,
     budget: &Arc<Budget>,
+    closing: impl Future<Output = ()>,
 ) -> Result<Kept, Refusal> {
     let coding = coding(headers)?;
     let mut share = Share { budget: Arc::clone(budget), bytes: 0, limit: limits.max_held_bytes };
@@ -114,7 +117,7 @@ async fn read_within(
     }
     share.grow_to(announced)?;
     let collected = collect(incoming, limits.max_body_bytes, &mut share);
-    let bytes = in_time(limits.body_read_ms, collected).await?;
+    let bytes = in_time(limits.body_read_ms, collected, closing).await?;
     match coding {
         Coding::Identity => Ok(Kept { bytes, _share: share }),
         _ => unpack(coding, bytes, limits.max_body_bytes, share).await,
@@ -170,11 +173,12 @@ async fn collect(incoming: &mut Incoming, limit: u64, share: &mut Share) -> Resu
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// Runs `reading` for at most `limit_ms` (0: as long as it takes). No timer is made for a body that came together
-/// with its head: the HTTP server hands it over between the first and the second poll.
+/// Runs `reading` for at most `limit_ms` (0: as long as it takes), or until `closing`. Neither is looked at for a body
+/// that came together with its head: the HTTP server hands it over between the first and the second poll.
 async fn in_time(
     limit_ms: u64,
     reading: impl Future<Output = Result<Bytes, Refusal>>,
+    closing: impl Future<Output = ()>,
 ) -> Result<Bytes, Refusal> {
     let mut reading = pin!(reading);
     let mut polls = 0_u8;
@@ -192,11 +196,20 @@ async fn in_time(
     if let Some(read) = soon.await {
         return read;
     }
-    if limit_ms == 0 {
-        return reading.await;
+    let late = async {
+        match limit_ms {
+            0 => pending().await,
+            limit_ms => tokio::time::sleep(Duration::from_millis(limit_ms)).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        read = reading => read,
+        () = late => {
+            Err(Refusal::because(FailureKind::SlowClient, "the request body took too long to arrive"))
+        }
+        () = closing => Err(Refusal::of(&Failure::new(FailureKind::Draining, ""), None)),
     }
-    let late = |_| Refusal::because(FailureKind::SlowClient, "the request body took too long to arrive");
-    tokio::time::timeout(Duration::from_millis(limit_ms), reading).await.map_err(late)?
 }
 
 async fn unpack(coding: Coding, packed: Bytes, limit: u64, share: Share) -> Result<Kept, Refusal> {

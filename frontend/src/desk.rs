@@ -31,6 +31,7 @@ pub(crate) struct Desk {
     outbox: Outbox<FromFrontend>,
     // A lock, because connections and the link's reader are different tasks; never held across an await.
     book: Mutex<Book>,
+    doors: Notify,
     quiet: Notify,
     trouble: Notify,
 }
@@ -86,6 +87,7 @@ impl Desk {
         Arc::new(Self {
             outbox,
             book: Mutex::new(Book { places: HashMap::new(), admits: true, orphaned: false }),
+            doors: Notify::new(),
             quiet: Notify::new(),
             trouble: Notify::new(),
         })
@@ -163,6 +165,18 @@ impl Desk {
     /// Takes nothing new from here on.
     pub(crate) fn close_doors(&self) {
         locked(&self.book).admits = false;
+        self.doors.notify_waiters();
+    }
+
+    /// Returns when nothing new is taken any more.
+    pub(crate) async fn doors_closed(&self) {
+        loop {
+            let notified = self.doors.notified();
+            if !self.admits() {
+                return;
+            }
+            notified.await;
+        }
     }
 
     /// Returns when no exchange is open.

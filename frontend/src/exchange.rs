@@ -63,7 +63,8 @@ pub(crate) async fn run(
         body::discard(&head.headers, incoming).await;
         return Err(Refusal::of(&Failure::new(FailureKind::Draining, ""), None));
     }
-    let kept = body::read(&head.headers, incoming, &asker.terms.limits, &shared.budget).await?;
+    let closing = shared.desk.doors_closed();
+    let kept = body::read(&head.headers, incoming, &asker.terms.limits, &shared.budget, closing).await?;
     let summary = summary::read(asker.endpoint, &kept.bytes)
         .map_err(|bad| Refusal::because(FailureKind::BadRequest, bad.message).at(bad.param))?;
     let name = asker.terms.keyring.name(asker.key);

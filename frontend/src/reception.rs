@@ -51,16 +51,22 @@ impl Caller {
 pub(crate) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
     let route = Route::of(request.method(), request.uri().path());
     let caller = Caller::of(&request, &route);
-    let mut response = match guarded(pass_on(&shared, &caller, route, request)).await {
+    let outcome = guarded(pass_on(&shared, &caller, route, request)).await;
+    respond(&caller, outcome)
+}
+
+/// The answer that `outcome` makes; `None` is a panic.
+fn respond(caller: &Caller, outcome: Option<Result<Response<AnswerBody>, Refusal>>) -> Response<AnswerBody> {
+    let mut response = match outcome {
         Some(Ok(response)) => response,
         Some(Err(refusal)) => {
             tracing::debug!(request = %caller.label, code = refusal.code, "refusing");
-            refusal.response(&caller)
+            refusal.response(caller)
         }
         None => {
             tracing::error!(request = %caller.label, "answering a request panicked; the request failed");
             Refusal::because(FailureKind::Internal, "an internal error; the log of the service tells more")
-                .response(&caller)
+                .response(caller)
         }
     };
     if let Ok(label) = HeaderValue::from_str(caller.label.as_str()) {
@@ -147,15 +153,134 @@ async fn guarded<F: Future>(future: F) -> Option<F::Output> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use dialect::Endpoint;
+    use http_body_util::{BodyExt, Full};
+    use hyper::client::conn::http1::SendRequest;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use ipc_proto::control::{Admission, FromFrontend, ToFrontend};
+    use ipc_proto::ids::ModelName;
+    use ipc_proto::link::{self, Inbox};
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinSet;
+
     use super::*;
+    use crate::desk::Desk;
 
     #[tokio::test]
-    async fn api_15_a_panic_is_caught() {
+    async fn a_panic_is_caught() {
         let broken = async {
             tokio::task::yield_now().await;
             assert_eq!(1, 2, "on purpose");
         };
         assert!(guarded(broken).await.is_none());
         assert_eq!(guarded(async { 3 }).await, Some(3));
+    }
+
+    /// A client's connection to a reception where everything that asks a model panics once it has been admitted.
+    struct Scene {
+        client: SendRequest<Full<Bytes>>,
+        supervisor: Inbox<FromFrontend, DuplexStream>,
+        _tasks: JoinSet<()>,
+    }
+
+    impl Scene {
+        async fn open() -> Self {
+            let mut tasks = JoinSet::new();
+            let (here, there) = tokio::io::duplex(1 << 16);
+            let (outbox, _, writer) = link::open::<FromFrontend, ToFrontend, _>(here);
+            let (_, supervisor, _) = link::open::<ToFrontend, FromFrontend, _>(there);
+            tasks.spawn(async move { writer.run().await.unwrap() });
+            let desk = Desk::new(outbox);
+            let service = service_fn(move |request| broken_answer(Arc::clone(&desk), request));
+            let (near, far) = tokio::io::duplex(1 << 16);
+            tasks.spawn(async move {
+                let server = hyper::server::conn::http1::Builder::new();
+                server.serve_connection(TokioIo::new(far), service).await.unwrap();
+            });
+            let (client, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
+            tasks.spawn(async move { connection.await.unwrap() });
+            Self { client, supervisor, _tasks: tasks }
+        }
+
+        async fn ask(&mut self, request: http::request::Builder) -> (http::response::Parts, String) {
+            self.client.ready().await.unwrap();
+            let response = self.client.send_request(request.body(Full::default()).unwrap()).await.unwrap();
+            let (head, body) = response.into_parts();
+            (head, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+        }
+
+        async fn heard(&mut self) -> FromFrontend {
+            self.supervisor.recv().await.unwrap().expect("the frontend is there")
+        }
+    }
+
+    async fn broken_answer(
+        desk: Arc<Desk>,
+        request: Request<Incoming>,
+    ) -> Result<Response<AnswerBody>, Infallible> {
+        let route = Route::of(request.method(), request.uri().path());
+        let caller = Caller::of(&request, &route);
+        let outcome = guarded(async {
+            let Route::Ask(endpoint) = route else { return Ok(health::alive()) };
+            let _case = desk.admit(admission(&caller, endpoint), caller.arrived);
+            tokio::task::yield_now().await;
+            unreachable!("on purpose")
+        });
+        Ok(respond(&caller, outcome.await))
+    }
+
+    fn admission(caller: &Caller, endpoint: Endpoint) -> Admission {
+        Admission {
+            request: caller.request,
+            label: caller.label.clone(),
+            endpoint,
+            model: ModelName::new("m"),
+            key: KeyId::ANONYMOUS,
+            stream: false,
+            body_bytes: 0,
+            max_output_tokens: None,
+            affinity: 0,
+            deadline_ms: None,
+            waited_ms: 0,
+            under: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn api_15_a_panic_is_a_500_in_the_callers_dialect_and_its_connection_serves_on() {
+        let mut scene = Scene::open().await;
+        for (path, dialect) in
+            [("/v1/chat/completions", Dialect::OpenAi), ("/v1/messages", Dialect::Anthropic)]
+        {
+            let (head, body) = scene.ask(Request::post(path).header("x-request-id", "req-7")).await;
+            assert_eq!(
+                (head.status.as_u16(), &head.headers["x-request-id"]),
+                (500, &"req-7".parse().unwrap())
+            );
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            match dialect {
+                Dialect::OpenAi => assert_eq!(body["error"]["code"], "internal_error", "{body}"),
+                Dialect::Anthropic => {
+                    assert_eq!(body["type"], "error", "{body}");
+                    assert_eq!(body["error"]["type"], "api_error", "{body}");
+                }
+            }
+            assert!(!body.to_string().contains("on purpose"), "{body}");
+            // The supervisor hears of the end, so that nothing stays taken.
+            assert!(matches!(scene.heard().await, FromFrontend::Admit(_)));
+            let end = scene.heard().await;
+            assert!(
+                matches!(&end, FromFrontend::Closed { outcome, .. } if outcome.status == 500
+                    && outcome.failure.as_ref().map(|failure| failure.kind) == Some(FailureKind::Internal)),
+                "{end:?}"
+            );
+            let (head, _) = scene.ask(Request::get("/healthz")).await;
+            assert_eq!(head.status, StatusCode::OK);
+        }
     }
 }

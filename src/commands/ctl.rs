@@ -189,7 +189,22 @@ fn no_connection(run_dir: &RunDir, error: &io::Error) -> Failure {
 fn broken(error: &LinkError) -> Failure {
     let failure = Failure::of(error, FAILED);
     match error {
+        LinkError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+            Failure::new("the running proxylm ended before it answered", FAILED)
+        }
         LinkError::Version { .. } => failure.with_hint("stop the old one and start it again".to_owned()),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_that_hangs_up_has_ended() {
+        let failure = broken(&hung_up());
+        assert_eq!(failure.exit_code(), FAILED);
+        assert!(format!("{failure:?}").contains("ended before it answered"), "{failure:?}");
     }
 }

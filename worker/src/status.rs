@@ -5,6 +5,10 @@ use ipc_proto::failure::FailureKind;
 
 use crate::clock;
 
+/// The longest that a backend is believed when it names a time, in milliseconds: a week. Clients read the number too,
+/// and what is beyond any quota's period is a mistake.
+const LONGEST_RETRY_AFTER_MS: u64 = 7 * 24 * 3_600_000;
+
 /// The classes of answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Class {
@@ -39,8 +43,12 @@ pub(crate) fn class_in_stream(status: Option<u16>) -> Class {
     }
 }
 
-/// When the backend wants to be asked again, in milliseconds from now.
+/// When the backend wants to be asked again, in milliseconds from now; a week at most.
 pub(crate) fn retry_after_ms(headers: &HeaderMap) -> Option<u64> {
+    said_ms(headers).map(|said| said.min(LONGEST_RETRY_AFTER_MS))
+}
+
+fn said_ms(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse().ok()) {
         return as_ms(milliseconds);
@@ -119,7 +127,13 @@ mod tests {
         assert_eq!(retry_after_ms(&with("retry-after", "0.5")), Some(500));
         assert_eq!(retry_after_ms(&with("retry-after-ms", "120")), Some(120));
         assert_eq!(retry_after_ms(&with("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")), Some(0));
-        assert!(retry_after_ms(&with("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT")) > Some(1_000_000_000));
+        for beyond in ["Fri, 31 Dec 2100 23:59:59 GMT", "99999999999999999999", "1e300"] {
+            assert_eq!(
+                retry_after_ms(&with("retry-after", beyond)),
+                Some(LONGEST_RETRY_AFTER_MS),
+                "{beyond}"
+            );
+        }
         for nonsense in ["-1", "soon", "NaN", "inf", ""] {
             assert_eq!(retry_after_ms(&with("retry-after", nonsense)), None, "{nonsense}");
         }

@@ -1,8 +1,9 @@
 //! Answers on their way back: whole, streamed, broken.
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use ipc_proto::failure::FailureKind;
 use tokio::task::JoinSet;
@@ -155,23 +156,53 @@ async fn a_long_body_goes_in_pieces_and_a_worker_may_refuse_before_its_end() {
     assert_eq!(scene.closed(request).await.bytes_sent, filler.len() as u64);
 }
 
+/// A client that begins with HTTP/2, without asking whether it may.
+async fn http_2(scene: &Scene) -> (SendRequest<Full<Bytes>>, JoinSet<Result<(), hyper::Error>>) {
+    let socket = tokio::net::TcpStream::connect(scene.address).await.unwrap();
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
+    (sender, connections)
+}
+
+fn post(scene: &Scene, body: &'static str) -> Request<Full<Bytes>> {
+    Request::post(format!("http://{}/v1/chat/completions", scene.address))
+        .header("x-api-key", KEY)
+        .body(Full::from(body))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn http_2_with_prior_knowledge_answers_a_chat() {
+    let mut scene = Scene::open().await;
+    let worker = scene.worker();
+    let (mut sender, _connection) = http_2(&scene).await;
+    let mut answering = JoinSet::new();
+    answering.spawn(sender.send_request(post(&scene, CHAT)));
+    let request = scene.admitted().await.request;
+    scene.grant(request, 1);
+    let mut visit = worker.visited().await;
+    let (open, body) = visit.request().await;
+    assert_eq!((open.request, body.as_ref()), (request, CHAT.as_bytes()));
+    visit.answer(&[sized_head(200, 9), chunk("{\"id\": 1}"), end()]).await;
+    let response = soon("a response", answering.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2));
+    assert_eq!(response.headers()["x-request-id"], request.to_string());
+    let body = soon("the body", response.into_body().collect()).await.unwrap().to_bytes();
+    assert_eq!(body, "{\"id\": 1}");
+    assert_eq!(scene.closed(request).await.failure, None);
+}
+
 #[tokio::test]
 async fn streams_over_one_http_2_connection_end_each_by_itself() {
     let mut scene = Scene::open().await;
     let worker = scene.worker();
-    let socket = tokio::net::TcpStream::connect(scene.address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
-    let mut connections = JoinSet::new();
-    connections.spawn(connection);
+    let (mut sender, _connection) = http_2(&scene).await;
     let mut streams = Vec::new();
     for _ in 0..2 {
-        let request = Request::post(format!("http://{}/v1/chat/completions", scene.address))
-            .header("x-api-key", KEY)
-            .body(Full::<Bytes>::from(STREAM))
-            .unwrap();
         let mut answering = JoinSet::new();
-        answering.spawn(sender.send_request(request));
+        answering.spawn(sender.send_request(post(&scene, STREAM)));
         let request = scene.admitted().await.request;
         scene.grant(request, 1);
         let mut visit = worker.visited().await;

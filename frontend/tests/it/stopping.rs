@@ -68,6 +68,48 @@ async fn a_drain_lets_what_is_there_finish_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn api_12_who_is_connected_already_reads_that_it_is_draining() {
+    let mut scene = Scene::open().await;
+    let (_queued, _) = scene.chatting(CHAT).await;
+    let (mut ready, mut alive) = (scene.client().await, scene.client().await);
+    ready.send("GET /readyz HTTP/1.1\r\nhost: x\r\n").await;
+    alive.send("GET /healthz HTTP/1.1\r\nhost: x\r\n").await;
+    // Whoever comes later is answered: the beginnings of these two have been read.
+    let mut idle = scene.client().await;
+    idle.send("GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    idle.until(r#"{"status":"ready"}"#).await;
+
+    scene.say(&ToFrontend::Drain { within_ms: 60_000 });
+    // A kept connection that asks nothing is closed, so its owner looks for another instance.
+    idle.closed().await;
+    ready.send("\r\n").await;
+    let reply = ready.reply().await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    assert_eq!(reply.json()["reason"], "this instance is draining");
+    assert_eq!(reply.header("connection"), Some("close"));
+    alive.send("\r\n").await;
+    assert_eq!(alive.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_is_refused_and_holds_up_no_drain() {
+    let mut scene = Scene::open().await;
+    let mut stuck = scene.client().await;
+    // Told to go on with its body, so the frontend waits for it.
+    stuck
+        .send(format!(
+            "POST /v1/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+        ))
+        .await;
+    stuck.until("100 Continue\r\n\r\n").await;
+    scene.say(&ToFrontend::Drain { within_ms: 60_000 });
+    let reply = stuck.reply().await;
+    assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (503, Some("draining")));
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(scene.hears().await, FromFrontend::Drained);
+}
+
+#[tokio::test]
 async fn what_is_left_when_the_drains_time_is_over_is_told_so() {
     let mut scene = Scene::open().await;
     let worker = scene.worker();

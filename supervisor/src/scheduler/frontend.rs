@@ -11,7 +11,7 @@ use ipc_proto::ids::{FrontendId, RequestId};
 use ipc_proto::operator::FrontendView;
 
 use super::laws::Laws;
-use super::restart::Restarts;
+use super::restart::{LONGEST_FRONTEND_PAUSE_MS, Restarts};
 use super::timer::Timer;
 use super::worker::START_PATIENCE_MS;
 use super::{Effect, Note, Scheduler, Turn};
@@ -193,7 +193,8 @@ impl<L: Laws> Scheduler<L> {
         if is_stopping || !is_wanted {
             return;
         }
-        let pause = seat.restarts.pause_ms(seat.started, turn.now, &mut self.random);
+        let pause =
+            seat.restarts.pause_ms(seat.started, turn.now, LONGEST_FRONTEND_PAUSE_MS, &mut self.random);
         self.counters.restarts += 1;
         turn.note(Note::ChildLost { child: format!("frontend {}", frontend.seat), restart_in_ms: pause });
         if pause == 0 {

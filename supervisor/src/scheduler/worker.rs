@@ -7,7 +7,7 @@ use ipc_proto::ids::{BackendId, WorkerId};
 
 use super::backend::{Health, Service};
 use super::laws::Laws;
-use super::restart::Restarts;
+use super::restart::{LONGEST_WORKER_PAUSE_MS, Restarts};
 use super::timer::Timer;
 use super::{Effect, Note, Scheduler, Turn};
 use crate::clock::Time;
@@ -189,7 +189,12 @@ impl<L: Laws> Scheduler<L> {
         }
         let is_stopping = self.is_stopping();
         let Some(backend) = self.backends.get_mut(&id) else { return };
-        let pause = backend.worker.restarts.pause_ms(backend.worker.started, turn.now, &mut self.random);
+        let pause = backend.worker.restarts.pause_ms(
+            backend.worker.started,
+            turn.now,
+            LONGEST_WORKER_PAUSE_MS,
+            &mut self.random,
+        );
         if !is_stopping && backend.service != Service::Retired {
             self.counters.restarts += 1;
             turn.note(Note::ChildLost {
