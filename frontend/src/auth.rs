@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use ipc_proto::control::Access;
 use ipc_proto::ids::KeyId;
 use ipc_proto::secret::{KeyDigest, Pepper};
+use ipc_proto::spec::Access;
 
 /// The keys that open.
 pub(crate) struct Keyring {
@@ -84,7 +84,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use ipc_proto::control::ClientKey;
+    use ipc_proto::spec::ClientKey;
 
     use super::*;
 

@@ -15,8 +15,8 @@ use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use ipc_proto::control::ClientLimits;
 use ipc_proto::failure::{Failure, FailureKind};
+use ipc_proto::spec::ClientLimits;
 
 use crate::refusal::Refusal;
 

@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc_proto::Role;
-use ipc_proto::control::{Directory, FromFrontend, FrontendHello, FrontendSpec, Listen, ToFrontend};
+use ipc_proto::control::{Directory, FromFrontend, FrontendHello, ToFrontend};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::FrontendId;
 use ipc_proto::lifeline::Lifeline;
 use ipc_proto::link::{self, Inbox, LinkError, Outbox};
 use ipc_proto::local::{self, RunDir};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{FrontendSpec, Listen};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
-use ipc_proto::control::{ClientLimits, Directory, FrontendSpec};
+use ipc_proto::control::Directory;
 use ipc_proto::ids::BackendId;
+use ipc_proto::spec::{ClientLimits, FrontendSpec};
 
 use crate::auth::Keyring;
 use crate::body::Budget;

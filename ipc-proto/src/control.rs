@@ -1,16 +1,16 @@
-//! The two control links, frontend ↔ supervisor and worker ↔ supervisor: their messages, and the specs they carry.
+//! The two control links, frontend ↔ supervisor and worker ↔ supervisor: their messages.
 //!
 //! Payload never travels here: the supervisor knows a request by its [`Admission`] alone.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use dialect::{Dialect, Endpoint, Usage};
+use dialect::{Endpoint, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
-use crate::secret::{KeyDigest, Pepper, Secret};
+use crate::ids::{FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use crate::secret::Secret;
+use crate::spec::{FrontendSpec, WorkerSpec};
 
 /// What a frontend says to the supervisor.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -171,72 +171,6 @@ pub struct StandingGrant {
     pub slots: u32,
     /// How long the loan lasts, in milliseconds.
     pub ttl_ms: u64,
-}
-
-/// Everything a frontend is told about its configuration.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct FrontendSpec {
-    /// Where and how to listen.
-    pub listen: Listen,
-    /// The directory of the workers' sockets.
-    pub run_dir: PathBuf,
-    /// Who may ask.
-    pub access: Access,
-    /// Limits on clients.
-    pub limits: ClientLimits,
-    /// The backends' names, by id: for the `x-proxylm-backend` header.
-    pub backends: Vec<(BackendId, String)>,
-}
-
-/// How a frontend comes by its listening socket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Listen {
-    /// Bind this address; with `shared`, beside the other frontends (`SO_REUSEPORT`).
-    Bind {
-        /// The address.
-        address: SocketAddr,
-        /// Whether other processes of this instance listen there too.
-        shared: bool,
-    },
-}
-
-/// Who may ask: client keys as keyed digests, never as text.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Access {
-    /// The key of the digests, new with every start.
-    pub pepper: Pepper,
-    /// The client keys. Empty: whoever reaches the port may ask.
-    pub keys: Vec<ClientKey>,
-    /// The admin key, if one is configured.
-    pub admin: Option<KeyDigest>,
-}
-
-/// One client key.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ClientKey {
-    /// Its id.
-    pub id: KeyId,
-    /// The client's name, for logs and history.
-    pub name: String,
-    /// The digest of the key's text.
-    pub digest: KeyDigest,
-}
-
-/// Limits on what clients may do to a frontend.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ClientLimits {
-    /// The longest body, in bytes.
-    pub max_body_bytes: u64,
-    /// All request bodies held at once, in bytes.
-    pub max_held_bytes: u64,
-    /// Connections at once.
-    pub max_connections: u32,
-    /// For a request's head, in milliseconds.
-    pub header_read_ms: u64,
-    /// For a request's body, in milliseconds.
-    pub body_read_ms: u64,
-    /// For a client that neither reads nor writes, in milliseconds.
-    pub idle_ms: u64,
 }
 
 /// Which models there are, and whether the instance can serve.
@@ -411,119 +345,4 @@ pub enum ToWorker {
         /// The time, in milliseconds.
         within_ms: u64,
     },
-}
-
-/// Everything a worker is told about its backend.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct WorkerSpec {
-    /// The backend's name, for logs.
-    pub name: String,
-    /// What software it is.
-    pub kind: BackendKind,
-    /// Its address, without `/v1` and without a slash at the end. Empty for the fake.
-    pub base_url: String,
-    /// The key to present, and how.
-    pub credential: Option<Credential>,
-    /// The directory of the workers' sockets.
-    pub run_dir: PathBuf,
-    /// How long to wait for what.
-    pub timeouts: Timeouts,
-    /// How to look after it between requests.
-    pub probe: ProbeSpec,
-    /// Whether to ask for usage in streams when the client did not, and take it out again.
-    pub ask_for_usage: bool,
-    /// How the fake behaves; only for [`BackendKind::Fake`].
-    pub fake: Option<FakeSpec>,
-}
-
-/// The kinds of backends.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendKind {
-    /// Anything that speaks OpenAI's API.
-    OpenAi,
-    /// Anthropic's API.
-    Anthropic,
-    /// Ollama.
-    Ollama,
-    /// LM Studio.
-    LmStudio,
-    /// llama.cpp's server.
-    LlamaCpp,
-    /// vLLM.
-    Vllm,
-    /// Nobody: the worker makes up the answers itself, for demonstrations and tests.
-    Fake,
-}
-
-impl BackendKind {
-    /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::OpenAi, Self::Anthropic, Self::Ollama, Self::LmStudio, Self::LlamaCpp, Self::Vllm, Self::Fake];
-
-    /// The word for it in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-            Self::Ollama => "ollama",
-            Self::LmStudio => "lmstudio",
-            Self::LlamaCpp => "llamacpp",
-            Self::Vllm => "vllm",
-            Self::Fake => "fake",
-        }
-    }
-
-    /// Whether it answers `endpoint` without translation.
-    pub fn speaks(self, endpoint: Endpoint) -> bool {
-        match self {
-            Self::Fake => true,
-            Self::Anthropic => endpoint.dialect() == Dialect::Anthropic,
-            _ => endpoint.dialect() == Dialect::OpenAi,
-        }
-    }
-}
-
-/// A provider key and the way to present it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Credential {
-    /// `Authorization: Bearer …`
-    Bearer(Secret),
-    /// `x-api-key: …`
-    ApiKey(Secret),
-}
-
-/// How long to wait for what, in milliseconds; 0 is for ever.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Timeouts {
-    /// For the connection.
-    pub connect_ms: u64,
-    /// For the first event of a stream, or the head of a whole answer.
-    pub first_event_ms: u64,
-    /// Between two pieces of the answer.
-    pub idle_ms: u64,
-    /// For a whole answer that is not streamed.
-    pub total_ms: u64,
-}
-
-/// How a worker looks after its backend between requests.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ProbeSpec {
-    /// Between two probes, in milliseconds; 0: only when asked.
-    pub interval_ms: u64,
-    /// For one probe, in milliseconds.
-    pub timeout_ms: u64,
-}
-
-/// How the fake behaves.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FakeSpec {
-    /// The models it offers.
-    pub models: Vec<ModelName>,
-    /// How long it takes to load one, in milliseconds. It holds one at a time.
-    pub load_ms: u64,
-    /// Between two words, in milliseconds.
-    pub word_ms: u64,
-    /// How many words it says.
-    pub words: u32,
 }

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`ids`] | the names of things: requests, grants, workers, frontends |
 //! | [`failure`] | what can befall a request, and what follows from each kind |
-//! | [`control`] | the two control links (frontend and worker to supervisor) and the specs they carry |
+//! | [`control`] | the two control links, frontend and worker to supervisor |
+//! | [`spec`] | the whole configuration of one child, as a control link carries it |
 //! | [`stream`] | the frames of one attempt, frontend to worker |
 //! | [`operator`] | what `ctl`, the TUI and the admin API may ask, and what they are told |
 //! | [`frame`] | length-prefixed frames and the codec |
@@ -31,6 +32,7 @@ pub mod pulse;
 #[cfg(unix)]
 mod quiet;
 pub mod secret;
+pub mod spec;
 pub mod stream;
 
 /// The version of everything in this crate that crosses a socket. Raised with any change to a message.

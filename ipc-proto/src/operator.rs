@@ -5,7 +5,7 @@
 use dialect::Endpoint;
 use serde::{Deserialize, Serialize};
 
-use crate::control::BackendKind;
+use crate::spec::BackendKind;
 
 /// One question or order.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

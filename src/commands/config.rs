@@ -103,7 +103,7 @@ mod tests {
         for key in [&written.keys.client, &written.keys.admin] {
             assert!(text.contains(key.expose()), "{text}");
         }
-        let kind = ipc_proto::control::BackendKind::Ollama;
+        let kind = ipc_proto::spec::BackendKind::Ollama;
         written.found.push(config::FoundServer { kind, url: "http://127.0.0.1:11434".to_owned() });
         let text = init_text(&written);
         assert!(text.contains("  ollama     http://127.0.0.1:11434\n") && !text.contains("--demo"), "{text}");

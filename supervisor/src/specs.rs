@@ -1,9 +1,9 @@
 //! What each child is told about the configuration.
 
-use ipc_proto::control::{Access, FrontendSpec, Listen, WorkerSpec};
 use ipc_proto::ids::BackendId;
 use ipc_proto::local::RunDir;
 use ipc_proto::secret::Pepper;
+use ipc_proto::spec::{Access, FrontendSpec, Listen, WorkerSpec};
 
 use crate::config::Config;
 use crate::reserve::Reservation;

@@ -8,8 +8,8 @@ use std::path::Path;
 use dialect::{Endpoint, Usage};
 use ipc_proto::Role;
 use ipc_proto::control::{
-    Admission, Ending, Finished, FromFrontend, FromWorker, FrontendHello, FrontendSpec, Listen, OfferedModel,
-    Outcome, ProbeReport, ToFrontend, ToWorker, WorkerHello,
+    Admission, Ending, Finished, FromFrontend, FromWorker, FrontendHello, OfferedModel, Outcome, ProbeReport,
+    ToFrontend, ToWorker, WorkerHello,
 };
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
 use ipc_proto::link::{self, Inbox, Outbox};
@@ -17,6 +17,7 @@ use ipc_proto::local::Stream;
 use ipc_proto::operator::{
     Call, Command, HistoryQuery, Refusal, Reply, RequestRecord, RequestState, Response, Snapshot,
 };
+use ipc_proto::spec::{FrontendSpec, Listen};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -167,11 +167,12 @@ mod tests {
     use bytes::BytesMut;
     use dialect::Endpoint;
     use ipc_proto::Role;
-    use ipc_proto::control::{BackendKind, FakeSpec, ProbeSpec, Timeouts, ToWorker, WorkerSpec};
+    use ipc_proto::control::ToWorker;
     use ipc_proto::frame::{DATA_LIMIT, FrameReader};
     use ipc_proto::ids::{GrantId, Label, ModelName, RequestId};
     use ipc_proto::link::{self, Inbox};
     use ipc_proto::secret::Secret;
+    use ipc_proto::spec::{BackendKind, FakeSpec, ProbeSpec, Timeouts, WorkerSpec};
     use ipc_proto::stream::Ask;
     use tokio::io::{AsyncWriteExt, DuplexStream};
     use tokio::task::JoinSet;

@@ -25,12 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipc_proto::Role;
-use ipc_proto::control::{FromWorker, ToWorker, WorkerHello, WorkerSpec};
+use ipc_proto::control::{FromWorker, ToWorker, WorkerHello};
 use ipc_proto::ids::WorkerId;
 use ipc_proto::lifeline::Lifeline;
 use ipc_proto::link::{self, Inbox, LinkError, SendError};
 use ipc_proto::local::{self, Listener, RunDir};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::WorkerSpec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;

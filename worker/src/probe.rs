@@ -5,11 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc_proto::control::{
-    BackendKind, FromWorker, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport,
-};
+use ipc_proto::control::{FromWorker, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport};
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::ModelName;
+use ipc_proto::spec::BackendKind;
 use tokio::sync::Notify;
 
 use crate::clock;

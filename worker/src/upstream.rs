@@ -12,8 +12,8 @@ use dialect::{Dialect, Endpoint, edit};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
-use ipc_proto::control::{BackendKind, Credential, WorkerSpec};
 use ipc_proto::failure::{Failure, FailureKind, Wait};
+use ipc_proto::spec::{BackendKind, Credential, WorkerSpec};
 use ipc_proto::stream::Open;
 
 use crate::connect::{Client, chain, is_connect_timeout};

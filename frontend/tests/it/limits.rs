@@ -1,6 +1,6 @@
 //! Limits on clients: length, time, memory, number.
 
-use ipc_proto::control::ClientLimits;
+use ipc_proto::spec::ClientLimits;
 
 use crate::support::{CHAT, KEY, Scene, limits};
 

@@ -1,11 +1,12 @@
 //! Drains, and what happens when the supervisor goes.
 
 use frontend::FrontendError;
-use ipc_proto::control::{Directory, FromFrontend, Listen, ToFrontend};
+use ipc_proto::control::{Directory, FromFrontend, ToFrontend};
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::FrontendId;
 use ipc_proto::link;
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::Listen;
 use tokio::task::JoinSet;
 
 use crate::support::{CHAT, KEY, STREAM, Scene, chunk, end, event_head, soon};

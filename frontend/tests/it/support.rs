@@ -9,16 +9,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use frontend::FrontendError;
 use ipc_proto::Role;
-use ipc_proto::control::{
-    Access, Admission, ClientKey, ClientLimits, Directory, FromFrontend, FrontendSpec, Grant, Listen,
-    ModelEntry, Outcome, ToFrontend,
-};
+use ipc_proto::control::{Admission, Directory, FromFrontend, Grant, ModelEntry, Outcome, ToFrontend};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::frame::{DATA_LIMIT, FrameReader};
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, ModelName, RequestId, WorkerId};
 use ipc_proto::link::{self, Inbox, Outbox};
 use ipc_proto::local::{self, Listener, RunDir, Stream};
 use ipc_proto::secret::{Pepper, Secret};
+use ipc_proto::spec::{Access, ClientKey, ClientLimits, FrontendSpec, Listen};
 use ipc_proto::stream::{Answer, Ask, End, Head, Header, Open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;

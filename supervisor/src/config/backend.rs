@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use ipc_proto::control::{BackendKind, Credential, FakeSpec, Timeouts};
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{BackendKind, Credential, FakeSpec, Timeouts};
 
 use super::address::BaseUrl;
 use super::check::Findings;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_proto::control::{ClientLimits, ProbeSpec};
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{ClientLimits, ProbeSpec};
 
 use super::address::is_loopback;
 use super::error::{Place, Problem, Warning};

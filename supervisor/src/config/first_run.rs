@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_proto::control::BackendKind;
+use ipc_proto::spec::BackendKind;
 use serde_json::Value as Json;
 use tokio::task::JoinSet;
 

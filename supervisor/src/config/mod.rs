@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipc_proto::control::{ClientLimits, ProbeSpec};
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{ClientLimits, ProbeSpec};
 
 use self::backend::CheckedBackend;
 use crate::scheduler::catalog::{Alias, HealthPolicy, QueueLimits, RetryPolicy};

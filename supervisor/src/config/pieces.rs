@@ -3,9 +3,9 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-use ipc_proto::control::{Access, ClientKey, ClientLimits, WorkerSpec};
 use ipc_proto::ids::{BackendId, KeyId};
 use ipc_proto::secret::{Pepper, Secret};
+use ipc_proto::spec::{Access, ClientKey, ClientLimits, WorkerSpec};
 
 use super::address::without_brackets;
 use super::check::backend_id;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ipc_proto::control::BackendKind;
+use ipc_proto::spec::BackendKind;
 
 use super::first_run::FoundServer;
 use super::keys::FreshKeys;

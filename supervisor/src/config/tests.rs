@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ipc_proto::control::{BackendKind, Credential};
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::secret::{Pepper, Secret};
+use ipc_proto::spec::{BackendKind, Credential};
 use serde_json::json;
 
 use super::*;

@@ -2,9 +2,10 @@
 //! true reason.
 
 use dialect::Endpoint;
-use ipc_proto::control::{Admission, BackendKind};
+use ipc_proto::control::Admission;
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{BackendId, FrontendId, RequestId};
+use ipc_proto::spec::BackendKind;
 
 use super::backend::{Backend, Health, Service};
 use super::laws::Laws;

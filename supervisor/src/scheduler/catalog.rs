@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ipc_proto::control::BackendKind;
 use ipc_proto::ids::{BackendId, KeyId, ModelName};
+use ipc_proto::spec::BackendKind;
 
 /// Everything the scheduler knows of the configuration.
 #[derive(Clone, PartialEq, Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ipc_proto::control::BackendKind;
 use ipc_proto::ids::{BackendId, ModelName};
+use ipc_proto::spec::BackendKind;
 use supervisor::scheduler::catalog::{
     Alias, Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy,
 };

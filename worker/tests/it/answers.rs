@@ -3,9 +3,10 @@
 use std::io::Read;
 
 use dialect::Endpoint;
-use ipc_proto::control::{Credential, Ending};
+use ipc_proto::control::Ending;
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::Credential;
 
 use crate::support::{Answered, Backend, open};
 

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use dialect::Endpoint;
-use ipc_proto::control::{BackendKind, Credential, Ending, FromWorker, ToWorker};
+use ipc_proto::control::{Ending, FromWorker, ToWorker};
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::ids::{GrantId, ModelName};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{BackendKind, Credential};
 use ipc_proto::stream::Header;
 
 use crate::support::{Backend, DONE, Supervisor, chunk, open, spec};

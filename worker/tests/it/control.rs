@@ -1,10 +1,11 @@
 //! Cancelling, revoking, draining, and losing the supervisor.
 
 use dialect::Endpoint;
-use ipc_proto::control::{BackendKind, Ending, FromWorker, ToWorker};
+use ipc_proto::control::{Ending, FromWorker, ToWorker};
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::GrantId;
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::BackendKind;
 use ipc_proto::stream::{Answer, Ask};
 use worker::WorkerError;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use dialect::Endpoint;
-use ipc_proto::control::{BackendKind, Ending, FakeSpec, FromWorker, ToWorker};
+use ipc_proto::control::{Ending, FromWorker, ToWorker};
 use ipc_proto::ids::{GrantId, ModelName};
+use ipc_proto::spec::{BackendKind, FakeSpec};
 
 use crate::support::{Supervisor, open, spec};
 

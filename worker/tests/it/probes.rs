@@ -1,8 +1,9 @@
 //! Probes, as a backend sees them and as they are reported.
 
-use ipc_proto::control::{BackendKind, Credential, ProbeFailureKind, ProbeReport, ToWorker, WorkerSpec};
+use ipc_proto::control::{ProbeFailureKind, ProbeReport, ToWorker};
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{BackendKind, Credential, WorkerSpec};
 
 use crate::support::{Backend, Supervisor, must, spec};
 

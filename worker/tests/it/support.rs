@@ -5,15 +5,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use dialect::Endpoint;
 use ipc_proto::Role;
-use ipc_proto::control::{
-    BackendKind, Ending, Finished, FromWorker, ProbeReport, ProbeSpec, Timeouts, ToWorker, WorkerSpec,
-};
+use ipc_proto::control::{Ending, Finished, FromWorker, ProbeReport, ToWorker};
 use ipc_proto::failure::Failure;
 use ipc_proto::frame::{DATA_LIMIT, FrameReader};
 use ipc_proto::ids::{BackendId, GrantId, Label, RequestId, WorkerId};
 use ipc_proto::link::{self, Inbox, Outbox};
 use ipc_proto::local::{self, RunDir};
 use ipc_proto::secret::Secret;
+use ipc_proto::spec::{BackendKind, ProbeSpec, Timeouts, WorkerSpec};
 use ipc_proto::stream::{Answer, Ask, Head, Open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};

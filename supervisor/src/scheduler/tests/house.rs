@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use dialect::{Endpoint, Usage};
 use ipc_proto::control::{
-    Admission, BackendKind, Ending, Finished, Grant, OfferedModel, Outcome, ProbeFailure, ProbeFailureKind,
-    ProbeReport, ToFrontend,
+    Admission, Ending, Finished, Grant, OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport,
+    ToFrontend,
 };
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
 use ipc_proto::operator::{BackendView, Refusal, RequestRecord};
+use ipc_proto::spec::BackendKind;
 
 use crate::clock::Time;
 use crate::scheduler::catalog::{Alias, Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy};
