@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`summary`] | the few facts read from a request body: model, stream, sizes, affinity |
 //! | [`edit`] | the smallest changes to a request body: another model name, a wish for usage |
+//! | [`load`] | options that make an engine load a model anew |
 //! | [`sse`] | incremental reading of server-sent events, however the bytes are cut |
 //! | [`watch`] | what passes by in a response: first event, usage, errors, the end marker |
 //! | [`error`] | error bodies and in-stream error events in each dialect |
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub mod edit;
 pub mod error;
 mod fault;
+pub mod load;
 mod members;
 pub mod sse;
 pub mod summary;

@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::Endpoint;
+use crate::load::LoadOptions;
 use crate::members::{Members, without_mark};
 
 /// The longest model name taken, in bytes: it travels in every message about the request.
@@ -22,6 +23,8 @@ pub struct Summary {
     pub max_output_tokens: Option<u64>,
     /// A hash of the conversation's head: equal for the turns of one conversation.
     pub affinity: u64,
+    /// Options that an engine applies when it loads the model.
+    pub load: LoadOptions,
 }
 
 /// Why a body is no request: one sentence for the client, the field at fault.
@@ -62,7 +65,8 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Summary, BadBody> {
                 .find_map(whole_number)
         }
     };
-    Ok(Summary { model, stream: read_stream(members.stream)?, max_output_tokens, affinity })
+    let stream = read_stream(members.stream)?;
+    Ok(Summary { model, stream, max_output_tokens, affinity, load: LoadOptions::default() })
 }
 
 fn check_object(body: &[u8]) -> Result<(), BadBody> {

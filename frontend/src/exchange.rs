@@ -89,6 +89,8 @@ fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, le
         affinity: summary.affinity,
         deadline_ms: timeout.and_then(|text| text.trim().parse().ok()),
         waited_ms: 0,
+        class: None,
+        load: summary.load.clone(),
         under: None,
     }
 }
@@ -141,6 +143,7 @@ impl Errand<'_> {
             endpoint: self.endpoint,
             stream: self.summary.stream,
             model: grant.model.clone(),
+            load: grant.load.clone(),
             query: self.head.uri.query().map(str::to_owned),
             headers: forward::to_backend(&self.head.headers),
             body_bytes: self.body.len() as u64,

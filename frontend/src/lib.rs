@@ -249,7 +249,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = ()>> Ear<'_, S, C> {
         let desk = &self.shared.desk;
         match message {
             ToFrontend::Granted(grant) => desk.hand(grant.request, Word::Granted(grant)),
-            ToFrontend::Rejected { request, failure } => desk.hand(request, Word::Rejected(failure)),
+            ToFrontend::Rejected { request, failure, waiting: _ } => {
+                desk.hand(request, Word::Rejected(failure))
+            }
             ToFrontend::Cancel { request } => {
                 desk.end(request, Failure::new(FailureKind::Cancelled, "cancelled by an operator"));
             }

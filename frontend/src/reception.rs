@@ -247,6 +247,8 @@ mod tests {
             affinity: 0,
             deadline_ms: None,
             waited_ms: 0,
+            class: None,
+            load: dialect::load::LoadOptions::default(),
             under: None,
         }
     }

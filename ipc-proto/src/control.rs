@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use dialect::load::{LoadEdit, LoadOptions};
 use dialect::{Endpoint, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +91,38 @@ pub struct Admission {
     pub deadline_ms: Option<u64>,
     /// How long it had waited before this message, in milliseconds: not 0 only after a re-attachment.
     pub waited_ms: u64,
+    /// How much its client minds waiting, by the request's own word; `None`: as its key says.
+    pub class: Option<Class>,
+    /// Options that an engine applies when it loads the model.
+    pub load: LoadOptions,
     /// The standing grant under which it has begun already, if any.
     pub under: Option<GrantId>,
+}
+
+/// How much a client minds waiting.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Somebody waits for the answer.
+    #[default]
+    Interactive,
+    /// Nobody does: it yields to interactive requests for the same model.
+    Batch,
+}
+
+impl Class {
+    /// The word for it in the configuration and in `x-proxylm-class`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Batch => "batch",
+        }
+    }
+
+    /// The class with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Interactive, Self::Batch].into_iter().find(|class| class.as_str() == word)
+    }
 }
 
 /// How an exchange ended, as the client saw it.
@@ -128,6 +159,8 @@ pub enum ToFrontend {
         request: RequestId,
         /// What to tell.
         failure: Failure,
+        /// How long it would have waited, if it was refused for want of room or time.
+        waiting: Option<Waiting>,
     },
     /// An operator ended this request: stop it wherever it is, and tell the client.
     Cancel {
@@ -141,6 +174,15 @@ pub enum ToFrontend {
     },
 }
 
+/// A place in the queue, as clients and operators are told it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Counts from 1, among the requests for the same model.
+    pub position: u64,
+    /// The expected time until an attempt begins, in milliseconds, the load of the model included.
+    pub estimated_wait_ms: u64,
+}
+
 /// The lease of one slot for one attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Grant {
@@ -152,6 +194,8 @@ pub struct Grant {
     pub worker: WorkerId,
     /// The backend's name for the model, where it differs from the client's.
     pub model: Option<ModelName>,
+    /// What to do with the options that the engine applies when it loads the model.
+    pub load: LoadEdit,
     /// Within which time the frontend must come to the worker, in milliseconds.
     pub ttl_ms: u64,
     /// Counts the request's attempts from 1.
@@ -288,9 +332,22 @@ pub struct ProbeReport {
     /// The models offered, or why they could not be read.
     pub models: Result<Vec<OfferedModel>, ProbeFailure>,
     /// The models in memory, where the backend tells; `None` where it does not or the question failed.
-    pub loaded: Option<Vec<ModelName>>,
+    pub loaded: Option<Vec<LoadedModel>>,
+    /// How many attempts it takes at once, where it tells.
+    pub slots: Option<u32>,
+    /// How many models it holds at once, where it tells.
+    pub max_models: Option<u32>,
     /// How long the probe took, in microseconds.
     pub took_us: u64,
+}
+
+/// A model in a backend's memory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LoadedModel {
+    /// Its name.
+    pub id: ModelName,
+    /// The length of context it was loaded with, in tokens, where the backend tells.
+    pub context: Option<u64>,
 }
 
 /// A model as a backend lists it.

@@ -5,6 +5,7 @@
 use dialect::Endpoint;
 use serde::{Deserialize, Serialize};
 
+use crate::control::{Class, Waiting};
 use crate::spec::BackendKind;
 
 /// One question or order.
@@ -23,6 +24,11 @@ pub enum Command {
     Snapshot,
     /// Requests of the past.
     History(HistoryQuery),
+    /// Why a request, waiting or ended, was sent where it was: by its `X-Request-Id` or id, whole or the beginning.
+    Explain {
+        /// The id.
+        request: String,
+    },
     /// Grant nothing more on this backend; what runs there finishes.
     Drain {
         /// Its name.
@@ -65,6 +71,8 @@ pub enum Reply {
     Snapshot(Box<Snapshot>),
     /// Past requests, newest first.
     History(Vec<RequestRecord>),
+    /// How a request was decided on.
+    Explained(Box<Explanation>),
 }
 
 /// Why a call was refused.
@@ -74,6 +82,98 @@ pub struct Refusal {
     pub message: String,
     /// What to do about it; empty if nothing.
     pub hint: String,
+}
+
+/// How a request was decided on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The request.
+    pub record: RequestRecord,
+    /// The decisions, in order; the last one is what is true now if it still waits.
+    pub decisions: Vec<Decision>,
+}
+
+/// One look of the scheduler at a request: where it could go, and where it went.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at_unix_us: i64,
+    /// The backend it was sent to; empty if it waits.
+    pub chosen: String,
+    /// Why: `loaded`, `relief`, `copy`, `moved`, `claim_overdue`, `claim_burst`, `overflow`, `retry`, or the word of
+    /// another strategy; `waits` if it was not sent.
+    pub reason: String,
+    /// Its place among the requests for the same model, from 1.
+    pub position: Option<u64>,
+    /// The expected time until an attempt begins, in milliseconds.
+    pub estimated_wait_ms: Option<u64>,
+    /// Every backend that offers the model, best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A backend as it looked for one request at one moment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its name.
+    pub backend: String,
+    /// What spoke for it or against it, in a few words: `holds the model, 1 of 4 slots free`.
+    pub verdict: String,
+    /// Whether the request could have been sent there.
+    pub eligible: bool,
+    /// Whether it held the model.
+    pub holds_model: bool,
+    /// Expected load of the model there, in milliseconds; 0 if it is loaded.
+    pub load_ms: u64,
+    /// Expected service of one request there, in milliseconds.
+    pub service_ms: u64,
+    /// The model's score there, where the strategy has one: waiting relieved per second of work.
+    pub score: Option<f64>,
+}
+
+/// What has been learned of a model on a backend at one endpoint.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LearnedView {
+    /// The backend.
+    pub backend: String,
+    /// The model, by the backend's name.
+    pub model: String,
+    /// The operation.
+    pub endpoint: Endpoint,
+    /// Observations it rests on.
+    pub samples: u64,
+    /// Of them, with a load of the model.
+    pub loads: u64,
+    /// Whether there is enough for a fit.
+    pub fitted: bool,
+    /// The load, in milliseconds.
+    pub load_ms: f64,
+    /// Prompt tokens per second; 0: unknown.
+    pub input_per_second: f64,
+    /// Generated tokens per second; 0: unknown.
+    pub output_per_second: f64,
+    /// Half the width of the 95 % interval of the three above; `None`: unknown.
+    pub confidence: Option<Confidence>,
+    /// How much of the variance the fit explains, 0 to 1.
+    pub r_squared: f64,
+    /// `good` or `degraded`; empty without a fit.
+    pub quality: String,
+    /// Whether the latest request took at least twice as long as expected.
+    pub slow: bool,
+    /// The expected service of a usual request, as the scheduler uses it, in milliseconds.
+    pub service_ms: f64,
+    /// The expected load, as the scheduler uses it, in milliseconds.
+    pub expected_load_ms: f64,
+}
+
+/// Half-widths of 95 % intervals.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Confidence {
+    /// Of the load, in milliseconds; 0: unknown.
+    pub load_ms: f64,
+    /// Of the prompt tokens per second; 0: unknown.
+    pub input_per_second: f64,
+    /// Of the generated tokens per second; 0: unknown.
+    pub output_per_second: f64,
 }
 
 /// Which past requests.
@@ -181,6 +281,12 @@ pub struct RequestRecord {
     pub ended_unix_us: Option<i64>,
     /// Waiting in the queue, over all attempts.
     pub queue_us: Option<u64>,
+    /// How much its client minds waiting.
+    pub class: Class,
+    /// Why its latest attempt was sent where it was; empty if there was none.
+    pub reason: String,
+    /// Its place among the requests for the same model, while it waits.
+    pub waiting: Option<Waiting>,
     /// From the call to the first piece of the answer, where the attempt changed the model: the load and the
     /// reading of the prompt.
     pub load_us: Option<u64>,
@@ -216,6 +322,8 @@ pub struct Snapshot {
     pub requests: Vec<RequestRecord>,
     /// All live requests, also those not listed.
     pub live: u64,
+    /// What has been learned, by backend, model and endpoint.
+    pub learned: Vec<LearnedView>,
     /// What has happened since the start.
     pub counters: Counters,
 }
@@ -294,10 +402,16 @@ pub struct BackendView {
     pub slots_used: u32,
     /// Slots.
     pub slots: u32,
-    /// The model it holds by our belief; empty if none.
+    /// Models it holds at once, as far as we know; `None`: swaps are free.
+    pub max_models: Option<u32>,
+    /// The model it holds by our belief, the one used last if there are several; empty if none.
     pub current_model: String,
     /// Whether that model is still loading.
     pub loading: bool,
+    /// What each model it holds is there for.
+    pub turns: Vec<TurnView>,
+    /// Why it changes its model next, if that is decided: `leaving qwen for llama, waited 4:02`; empty if not.
+    pub next: String,
     /// What it says is loaded; `None` where it does not say.
     pub loaded_models: Option<Vec<String>>,
     /// What it offers.
@@ -308,6 +422,21 @@ pub struct BackendView {
     pub failures: u64,
     /// Times it changed its model since the start.
     pub swaps: u64,
+}
+
+/// A model's turn on a backend.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TurnView {
+    /// The model.
+    pub model: String,
+    /// Since when it has been loaded; `None` while it loads.
+    pub since_unix_us: Option<i64>,
+    /// Attempts that run.
+    pub running: u32,
+    /// Requests waiting for it, anywhere.
+    pub waiting: u64,
+    /// The length of context it was loaded with, in tokens, where known.
+    pub context: Option<u64>,
 }
 
 /// What has happened since the start.
@@ -327,6 +456,12 @@ pub struct Counters {
     pub retries: u64,
     /// Model changes.
     pub swaps: u64,
+    /// Loads that were not made because a request's load options were fitted to the model in memory.
+    pub avoided_reloads: u64,
+    /// Times a backend waited for a follow-up to the model it held, and it came.
+    pub lingers_won: u64,
+    /// Times it did not.
+    pub lingers_lost: u64,
     /// Rows the history could not keep: the disk was full, locked or too slow.
     pub history_lost: u64,
     /// Children started again after they died.

@@ -8,6 +8,7 @@
 //! `Body` and `Chunk` are raw bytes behind the length and the kind; only the others are encoded.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use dialect::load::LoadEdit;
 use dialect::{Endpoint, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub struct Open {
     pub stream: bool,
     /// The backend's name for the model, where it differs from the one in the body.
     pub model: Option<ModelName>,
+    /// What to do with the options that the engine applies when it loads the model.
+    pub load: LoadEdit,
     /// The request's query string, if any.
     pub query: Option<String>,
     /// The client's headers, without hop-by-hop ones and credentials.

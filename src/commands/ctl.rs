@@ -116,6 +116,7 @@ fn show(reply: Reply, view: View, json: bool) {
         },
         (Reply::History(records), false) => report::say(&tables::history(&records)),
         (Reply::History(records), true) => report::say_json(&records),
+        (Reply::Explained(explanation), _) => report::say_json(&explanation),
     }
 }
 

@@ -251,6 +251,11 @@ impl Actor {
                 self.look_up(caller, query);
                 None
             }
+            Asked::Explain { request } => {
+                let message = format!("nothing is known of request {request:?}");
+                caller.answer(Err(Refusal { message, hint: String::new() }));
+                None
+            }
             Asked::Order(order) => {
                 self.state.last_ticket += 1;
                 let ticket = self.state.last_ticket;

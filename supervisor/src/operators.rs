@@ -51,7 +51,7 @@ fn shorten(response: &mut Response) -> bool {
     let requests = match &mut response.reply {
         Ok(Reply::Snapshot(snapshot)) => &mut snapshot.requests,
         Ok(Reply::History(requests)) => requests,
-        Ok(Reply::Done(_)) | Err(_) => return false,
+        Ok(Reply::Done(_) | Reply::Explained(_)) | Err(_) => return false,
     };
     let half = requests.len() / 2;
     let shorter = half < requests.len();
@@ -66,6 +66,11 @@ pub(crate) enum Asked {
     Snapshot,
     /// The past.
     History(HistoryQuery),
+    /// Why a request was sent where it was.
+    Explain {
+        /// Its id, or the beginning of one.
+        request: String,
+    },
     /// The scheduler is to do something.
     Order(Order),
 }
@@ -75,6 +80,7 @@ pub(crate) fn asked(command: Command) -> Asked {
     Asked::Order(match command {
         Command::Snapshot => return Asked::Snapshot,
         Command::History(query) => return Asked::History(query),
+        Command::Explain { request } => return Asked::Explain { request },
         Command::Drain { backend } => Order::Drain { backend },
         Command::Undrain { backend } => Order::Undrain { backend },
         Command::Cancel { request } => Order::Cancel { request },
@@ -99,6 +105,7 @@ pub(crate) fn snapshot(
         backends: scheduler.backends(now),
         requests,
         live,
+        learned: Vec::new(),
         counters,
     }
 }
@@ -114,6 +121,7 @@ mod tests {
     use std::sync::Arc;
 
     use dialect::Endpoint;
+    use ipc_proto::control::Class;
     use ipc_proto::link;
     use ipc_proto::operator::{Call, RequestRecord, RequestState};
     use tokio::sync::Semaphore;
@@ -135,6 +143,9 @@ mod tests {
             last_failed_backend: String::new(),
             http_status: None,
             upstream_status: None,
+            class: Class::default(),
+            reason: String::new(),
+            waiting: None,
             error_code: String::new(),
             error: "x".repeat(3000),
             arrived_unix_us: 0,

@@ -104,7 +104,8 @@ async fn worker(run_dir: &RunDir, generation: u32) -> Worker {
         assert_eq!(spec.name, "desk");
         end.say(FromWorker::Ready);
         let small = OfferedModel { id: ModelName::new("small"), created: None, owned_by: None };
-        let report = ProbeReport { models: Ok(vec![small]), loaded: None, took_us: 1 };
+        let report =
+            ProbeReport { models: Ok(vec![small]), loaded: None, slots: None, max_models: None, took_us: 1 };
         end.say(FromWorker::Probed(Box::new(report)));
         return end;
     }
@@ -142,6 +143,8 @@ fn admission(request: RequestId) -> FromFrontend {
         affinity: 0,
         deadline_ms: None,
         waited_ms: 0,
+        class: None,
+        load: dialect::load::LoadOptions::default(),
         under: None,
     }))
 }

@@ -219,6 +219,7 @@ mod tests {
             endpoint: Endpoint::ChatCompletions,
             stream: true,
             model: None,
+            load: dialect::load::LoadEdit::Keep,
             query: query.map(str::to_owned),
             headers: Vec::new(),
             body_bytes: BODY.len() as u64,

@@ -128,6 +128,7 @@ mod tests {
             endpoint,
             stream: false,
             model: None,
+            load: dialect::load::LoadEdit::Keep,
             query: None,
             headers: headers
                 .iter()

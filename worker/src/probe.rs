@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipc_proto::control::{FromWorker, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport};
+use ipc_proto::control::{
+    FromWorker, LoadedModel, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport,
+};
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::ModelName;
 use ipc_proto::spec::BackendKind;
@@ -46,7 +48,9 @@ pub(crate) async fn probe(upstream: &Upstream) -> ProbeReport {
         Some(fake) => (Ok(fake.offered()), Some(fake.loaded())),
         None => look(upstream).await,
     };
-    ProbeReport { models, loaded, took_us: clock::micros_since(start) }
+    let loaded =
+        loaded.map(|loaded| loaded.into_iter().map(|id| LoadedModel { id, context: None }).collect());
+    ProbeReport { models, loaded, slots: None, max_models: None, took_us: clock::micros_since(start) }
 }
 
 async fn look(upstream: &Upstream) -> (Result<Vec<OfferedModel>, ProbeFailure>, Option<Vec<ModelName>>) {

@@ -155,6 +155,7 @@ impl Scene {
             request,
             worker: WORKER,
             model: None,
+            load: dialect::load::LoadEdit::Keep,
             ttl_ms: 5000,
             attempt,
         };
@@ -162,7 +163,7 @@ impl Scene {
     }
 
     pub(crate) fn reject(&self, request: RequestId, failure: Failure) {
-        self.say(&ToFrontend::Rejected { request, failure });
+        self.say(&ToFrontend::Rejected { request, failure, waiting: None });
     }
 
     /// A worker that listens.

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use dialect::load::{LoadEdit, LoadOptions};
 use dialect::{Endpoint, Usage};
 use ipc_proto::control::{
-    Admission, Directory, Ending, Finished, FromFrontend, FromWorker, Grant, ModelEntry, OfferedModel,
-    Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, ToFrontend,
+    Admission, Class, Directory, Ending, Finished, FromFrontend, FromWorker, Grant, LoadedModel, ModelEntry,
+    OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, ToFrontend, Waiting,
 };
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
@@ -71,19 +72,35 @@ fn headers() -> impl Strategy<Value = Vec<Header>> {
 }
 
 pub(crate) fn open() -> impl Strategy<Value = Open> {
-    let names = (grant(), request(), label(), prop::option::of(model()));
+    let names = (grant(), request(), label(), prop::option::of(model()), load_edit());
     (names, endpoint(), any::<bool>(), any::<Option<String>>(), headers(), any::<u64>()).prop_map(
-        |((grant, request, label, model), endpoint, stream, query, headers, body_bytes)| Open {
+        |((grant, request, label, model, load), endpoint, stream, query, headers, body_bytes)| Open {
             grant,
             request,
             label,
             endpoint,
             stream,
             model,
+            load,
             query,
             headers,
             body_bytes,
         },
+    )
+}
+
+fn load_options() -> impl Strategy<Value = LoadOptions> {
+    let others = prop::collection::btree_map("[a-z_]{1,10}", "[0-9]{1,5}", 0..3);
+    (any::<Option<u64>>(), others).prop_map(|(context, others)| LoadOptions { context, others })
+}
+
+fn load_edit() -> impl Strategy<Value = LoadEdit> {
+    prop_oneof![Just(LoadEdit::Keep), load_options().prop_map(LoadEdit::Set)]
+}
+
+fn waiting() -> impl Strategy<Value = Option<Waiting>> {
+    prop::option::of(
+        any::<[u64; 2]>().prop_map(|[position, estimated_wait_ms]| Waiting { position, estimated_wait_ms }),
     )
 }
 
@@ -118,13 +135,15 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
 fn admission() -> impl Strategy<Value = Admission> {
     let names = (request(), label(), endpoint(), model(), any::<u32>().prop_map(KeyId));
     let sizes = (any::<bool>(), any::<u64>(), any::<Option<u64>>(), any::<u64>());
-    (names, sizes, any::<Option<u64>>(), any::<u64>(), prop::option::of(grant())).prop_map(
+    let word = (prop::option::of(select(vec![Class::Interactive, Class::Batch])), load_options());
+    (names, sizes, any::<Option<u64>>(), any::<u64>(), prop::option::of(grant()), word).prop_map(
         |(
             (request, label, endpoint, model, key),
             (stream, body_bytes, max_output_tokens, affinity),
             deadline_ms,
             waited_ms,
             under,
+            (class, load),
         )| Admission {
             request,
             label,
@@ -137,6 +156,8 @@ fn admission() -> impl Strategy<Value = Admission> {
             affinity,
             deadline_ms,
             waited_ms,
+            class,
+            load,
             under,
         },
     )
@@ -166,15 +187,18 @@ pub(crate) fn from_frontend() -> impl Strategy<Value = FromFrontend> {
 }
 
 pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
-    let granted = (grant(), request(), worker(), prop::option::of(model()), any::<u64>(), any::<u32>())
-        .prop_map(|(grant, request, worker, model, ttl_ms, attempt)| Grant {
+    let what = (prop::option::of(model()), load_edit());
+    let granted = (grant(), request(), worker(), what, any::<u64>(), any::<u32>()).prop_map(
+        |(grant, request, worker, (model, load), ttl_ms, attempt)| Grant {
             grant,
             request,
             worker,
             model,
+            load,
             ttl_ms,
             attempt,
-        });
+        },
+    );
     let entry = (model(), any::<i64>(), ".{0,20}", prop::collection::vec(".{0,20}", 0..3))
         .prop_map(|(id, created, owned_by, served_by)| ModelEntry { id, created, owned_by, served_by });
     let directory = (prop::collection::vec(entry, 0..5), any::<bool>(), ".{0,40}", any::<[u32; 2]>())
@@ -188,7 +212,11 @@ pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
     prop_oneof![
         granted.prop_map(|granted| ToFrontend::Granted(Box::new(granted))),
         directory.prop_map(|directory| ToFrontend::Directory(Box::new(directory))),
-        (request(), failure()).prop_map(|(request, failure)| ToFrontend::Rejected { request, failure }),
+        (request(), failure(), waiting()).prop_map(|(request, failure, waiting)| ToFrontend::Rejected {
+            request,
+            failure,
+            waiting
+        }),
         ".{0,40}".prop_map(ToFrontend::Refused),
         any::<u64>().prop_map(|within_ms| ToFrontend::Drain { within_ms }),
     ]
@@ -211,12 +239,17 @@ pub(crate) fn from_worker() -> impl Strategy<Value = FromWorker> {
         prop::collection::vec(offered, 0..5).prop_map(Ok::<_, ProbeFailure>),
         failed.prop_map(Err::<Vec<OfferedModel>, _>),
     ];
-    let loaded = prop::option::of(prop::collection::vec(model(), 0..3));
-    let report = (models, loaded, any::<u64>()).prop_map(|(models, loaded, took_us)| ProbeReport {
-        models,
-        loaded,
-        took_us,
-    });
+    let loaded = (model(), any::<Option<u64>>()).prop_map(|(id, context)| LoadedModel { id, context });
+    let loaded = prop::option::of(prop::collection::vec(loaded, 0..3));
+    let report = (models, loaded, any::<[Option<u32>; 2]>(), any::<u64>()).prop_map(
+        |(models, loaded, [slots, max_models], took_us)| ProbeReport {
+            models,
+            loaded,
+            slots,
+            max_models,
+            took_us,
+        },
+    );
     prop_oneof![
         Just(FromWorker::Ready),
         grant().prop_map(|grant| FromWorker::Started { grant }),

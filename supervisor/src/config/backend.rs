@@ -9,7 +9,7 @@ use ipc_proto::spec::{BackendKind, Credential, FakeSpec, Timeouts};
 use super::address::BaseUrl;
 use super::check::Findings;
 use super::file::{self, AuthType, Count, File, StreamUsage, Switch};
-use crate::scheduler::catalog;
+use crate::scheduler::catalog::{self, Overflow};
 
 /// A checked backend.
 #[derive(Clone, PartialEq, Debug)]
@@ -91,15 +91,15 @@ fn check_backend(
             kind,
             url: url.map(|url| url.text).unwrap_or_default(),
             priority: backend.priority,
-            slots: slots(backend, kind, is_public_https, at, findings),
+            slots: slots(backend, at, findings),
             serialize_by_model: match backend.serialize_by_model {
-                Switch::Exactly(said) => said,
-                Switch::Auto => match kind {
-                    BackendKind::Anthropic => false,
-                    BackendKind::OpenAi => !is_public_https,
-                    _ => true,
-                },
+                Switch::Exactly(said) => Some(said),
+                Switch::Auto => None,
             },
+            max_models: None,
+            is_hosted: is_public_https,
+            overflow: Overflow::Auto,
+            weight: 1,
             models: (!models.is_empty()).then(|| models.iter().map(|model| ModelName::new(model)).collect()),
         },
         credential: credential(backend, kind, at, findings),
@@ -143,25 +143,14 @@ fn check_url(
     parsed.map_err(|message| findings.wrong(key, format!("of backend {:?}: {message}", backend.name))).ok()
 }
 
-fn slots(
-    backend: &file::Backend,
-    kind: BackendKind,
-    is_public: bool,
-    at: &str,
-    findings: &mut Findings<'_>,
-) -> u32 {
+fn slots(backend: &file::Backend, at: &str, findings: &mut Findings<'_>) -> Option<u32> {
     let said = match backend.slots {
         Count::Exactly(slots) => Some(slots),
         Count::Auto => None,
     };
     // Systems that limit concurrency with 0 meaning "no limit of mine" are moved here with their files.
     let other = backend.max_concurrency.filter(|slots| *slots > 0);
-    let said = findings.one_of((&format!("{at}.slots"), said), (&format!("{at}.max_concurrency"), other));
-    said.unwrap_or(match kind {
-        BackendKind::Vllm | BackendKind::Anthropic => 8,
-        BackendKind::OpenAi if is_public => 8,
-        _ => 1,
-    })
+    findings.one_of((&format!("{at}.slots"), said), (&format!("{at}.max_concurrency"), other))
 }
 
 fn credential(

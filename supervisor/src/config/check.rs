@@ -85,6 +85,8 @@ pub(super) fn check(file: File, places: &BTreeMap<String, Place>, surroundings: 
         aliases,
         queue: QueueLimits {
             max_waiting: file.scheduler.max_queue.into(),
+            max_waiting_per_model: None,
+            max_waiting_per_client: None,
             timeout_ms: Some(u64::from(file.scheduler.queue_timeout_seconds) * 1000).filter(|ms| *ms > 0),
         },
         retry: RetryPolicy {

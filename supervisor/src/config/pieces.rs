@@ -11,7 +11,7 @@ use super::address::without_brackets;
 use super::check::backend_id;
 use super::error::ConfigError;
 use super::{Config, LogFormat, LogLevel};
-use crate::scheduler::catalog::{Catalog, Strategy};
+use crate::scheduler::catalog::{Catalog, Client, Knobs, LoadPolicy, Strategy};
 
 impl Config {
     /// What the scheduler gets. A backend's id is its place in the file.
@@ -21,9 +21,10 @@ impl Config {
         Catalog {
             backends: backends.map(|(index, backend)| (backend_id(index), backend.catalog.clone())).collect(),
             aliases: self.aliases.clone(),
-            clients: clients.map(|(index, (name, _))| (key_id(index), name.clone())).collect(),
-            // The only one there is; the others' names are accepted with a warning.
-            strategy: Strategy::DrainThenSwitch,
+            clients: clients.map(|(index, (name, _))| (key_id(index), client(name))).collect(),
+            strategy: Strategy::DeferredModelThenCapable,
+            knobs: Knobs::default(),
+            load_options: LoadPolicy::default(),
             queue: self.queue,
             retry: self.retry,
             health: self.health,
@@ -110,6 +111,10 @@ impl Config {
     pub fn strategy(&self) -> String {
         super::word(&self.file.routing.strategy)
     }
+}
+
+fn client(name: &str) -> Client {
+    Client { name: name.to_owned(), ..Client::default() }
 }
 
 /// The id of the client key at `index` in the file.

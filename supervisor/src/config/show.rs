@@ -27,9 +27,9 @@ fn effective(config: &Config) -> Json {
         if written.kind == Kind::Unsaid {
             written.kind = Kind::OpenAi;
         }
-        written.slots = Count::Exactly(meant.catalog.slots);
+        written.slots = Count::Exactly(meant.catalog.slots_at_first());
         written.max_concurrency = None;
-        written.serialize_by_model = Switch::Exactly(meant.catalog.serialize_by_model);
+        written.serialize_by_model = Switch::Exactly(meant.catalog.swaps_at_first());
         written.first_byte_timeout_seconds = u32::try_from(meant.timeouts.first_event_ms / 1000).ok();
         written.header_timeout_seconds = None;
     }

@@ -73,8 +73,8 @@ fn cfg_02_09_a_short_file_gets_the_defaults() {
     assert_eq!(catalog.health.probe_interval_ms, Some(30_000), "discovery is on");
     assert_eq!(catalog.health.unhealthy_after_failed_probes, 3);
     let backend = &catalog.backends[&BackendId(0)];
-    assert_eq!((backend.kind, backend.priority, backend.slots), (BackendKind::OpenAi, 100, 1));
-    assert_eq!((backend.serialize_by_model, &backend.models), (true, &None));
+    assert_eq!((backend.kind, backend.priority, backend.slots_at_first()), (BackendKind::OpenAi, 100, 1));
+    assert_eq!((backend.swaps_at_first(), &backend.models), (true, &None));
     let spec = config.worker_spec(BackendId(0), Path::new("/run/x")).unwrap();
     assert_eq!(spec.base_url, "http://127.0.0.1:1234");
     let timeouts = spec.timeouts;
@@ -133,7 +133,11 @@ fn types_decide_slots_swaps_usage_and_how_keys_are_shown() {
             VALID.replace("http://127.0.0.1:1234", &format!("{url}\n    type: {kind}\n    api_key: key"));
         let config = loaded(&text).config;
         let backend = &config.catalog().backends[&BackendId(0)];
-        assert_eq!((backend.slots, backend.serialize_by_model), (slots, serialize_by_model), "{kind} {url}");
+        assert_eq!(
+            (backend.slots_at_first(), backend.swaps_at_first()),
+            (slots, serialize_by_model),
+            "{kind} {url}"
+        );
         let spec = config.worker_spec(BackendId(0), Path::new("/")).unwrap();
         assert_eq!(spec.ask_for_usage, ask_for_usage, "{kind} {url}");
         let key = Secret::new("key");
@@ -151,7 +155,7 @@ fn what_is_said_counts_more_than_the_type() {
     );
     let config = loaded(&text).config;
     let backend = config.catalog().backends[&BackendId(0)].clone();
-    assert_eq!((backend.slots, backend.serialize_by_model, backend.priority), (3, true, -5));
+    assert_eq!((backend.slots_at_first(), backend.swaps_at_first(), backend.priority), (3, true, -5));
     assert_eq!(backend.models, Some(vec![ModelName::new("m1"), ModelName::new("m2")]));
     let spec = config.worker_spec(BackendId(0), Path::new("/")).unwrap();
     assert_eq!((spec.credential, spec.ask_for_usage), (Some(Credential::ApiKey(Secret::new("k"))), true));

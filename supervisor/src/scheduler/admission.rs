@@ -190,7 +190,7 @@ impl<L: Laws> Scheduler<L> {
             .backends
             .values()
             .filter(|backend| backend.is_open())
-            .map(|backend| u64::from(backend.spec.slots))
+            .map(|backend| u64::from(backend.spec.slots_at_first()))
             .sum();
         let mean_ms = self.mean_attempt_us.unwrap_or(0) / 1000;
         let guess = mean_ms.saturating_mul(self.waiting) / slots.max(1);

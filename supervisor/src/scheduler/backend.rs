@@ -98,7 +98,7 @@ impl Backend {
     pub(super) fn new(id: BackendId, spec: catalog::Backend) -> Self {
         let mut backend = Self {
             id,
-            ceiling: spec.slots,
+            ceiling: spec.slots_at_first(),
             spec,
             health: Health::Unknown,
             service: Service::Open,
@@ -177,7 +177,7 @@ impl Backend {
 
     /// Whether one more attempt fits.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.grants.len() < self.spec.slots as usize
+        self.grants.len() < self.spec.slots_at_first() as usize
     }
 
     /// Its worker of today.
@@ -189,7 +189,7 @@ impl Backend {
     pub(super) fn attempt_ended(&mut self, now: Time) {
         self.last_end = now;
         let held = u32::try_from(self.grants.len()).unwrap_or(u32::MAX);
-        self.ceiling = self.ceiling.min(held.max(self.spec.slots));
+        self.ceiling = self.ceiling.min(held.max(self.spec.slots_at_first()));
     }
 
     /// Forgets a probe that its worker can no longer answer.
@@ -217,7 +217,10 @@ impl Backend {
             generation: self.worker.generation,
             worker: self.worker.stage.as_str().to_owned(),
             slots_used: u32::try_from(self.grants.len()).unwrap_or(u32::MAX),
-            slots: self.spec.slots,
+            slots: self.spec.slots_at_first(),
+            max_models: None,
+            turns: Vec::new(),
+            next: String::new(),
             current_model: self.belief.current().map(ToString::to_string).unwrap_or_default(),
             loading: self.belief.is_loading(),
             loaded_models: self.loaded.as_deref().map(names),
@@ -238,9 +241,10 @@ impl<L: Laws> Scheduler<L> {
         let Some(backend) = self.backends.get_mut(&worker.backend) else { return };
         backend.is_asked = false;
         if let Some(loaded) = report.loaded {
+            let loaded: Vec<ModelName> = loaded.into_iter().map(|model| model.id).collect();
             // A probe that looked while an attempt was still running may have seen the model before.
             let is_fresh = turn.now.since(backend.last_end) >= report.took_us;
-            if backend.spec.serialize_by_model && backend.grants.is_empty() && is_fresh {
+            if backend.spec.swaps_at_first() && backend.grants.is_empty() && is_fresh {
                 let models = &backend.models;
                 backend.belief.told(&loaded, |model| models.contains(model));
                 self.changes.terrain = true;

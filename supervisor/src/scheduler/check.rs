@@ -37,7 +37,7 @@ impl<L: Laws> Scheduler<L> {
             let mut models = backend.grants.values().map(|grant| &grant.model);
             let first = models.next();
             assert!(
-                !backend.spec.serialize_by_model || models.all(|model| Some(model) == first),
+                !backend.spec.swaps_at_first() || models.all(|model| Some(model) == first),
                 "{}: two models at once",
                 backend.spec.name
             );

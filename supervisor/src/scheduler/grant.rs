@@ -59,7 +59,7 @@ impl<L: Laws> Scheduler<L> {
             return;
         };
         let model = request.lane.model.clone();
-        let is_swap = backend.spec.serialize_by_model && backend.belief.sent(&model);
+        let is_swap = backend.spec.swaps_at_first() && backend.belief.sent(&model);
         debug_assert_eq!(is_swap, reason == Reason::Switch, "the strategy knows what it asks for");
         request.attempts += 1;
         request.live += 1;
@@ -77,6 +77,7 @@ impl<L: Laws> Scheduler<L> {
             request: id,
             worker,
             model: (model != request.admission.model).then(|| model.clone()),
+            load: dialect::load::LoadEdit::Keep,
             ttl_ms: TTL_MS,
             attempt: request.attempts,
         };
@@ -128,7 +129,7 @@ impl<L: Laws> Scheduler<L> {
         let Some(granted) = self.spoken_of(worker, grant) else { return };
         let (id, is_swap, model) = (granted.request, granted.is_swap, granted.model.clone());
         if let Some(backend) = self.backends.get_mut(&worker.backend)
-            && backend.spec.serialize_by_model
+            && backend.spec.swaps_at_first()
         {
             // A backend that was down, and forgotten, turns out to hold the model.
             self.changes.work |= backend.belief.current() != Some(&model);
@@ -183,7 +184,7 @@ impl<L: Laws> Scheduler<L> {
         let Some(granted) = backend.grants.remove(&grant) else { return };
         let is_last = backend.grants.is_empty();
         backend.attempt_ended(turn.now);
-        if backend.spec.serialize_by_model && backend.belief.over(&granted.model, reach, is_last) {
+        if backend.spec.swaps_at_first() && backend.belief.over(&granted.model, reach, is_last) {
             self.swapped(on);
         }
         self.changes.work = true;

@@ -92,7 +92,7 @@ impl<'a, L: Laws> Board<'a, L> {
 
     /// Whether `backend` takes `model` as it is. One that does not swap always does.
     fn holds(backend: &Backend, model: &ModelName) -> bool {
-        !backend.spec.serialize_by_model || backend.belief.current() == Some(model)
+        !backend.spec.swaps_at_first() || backend.belief.current() == Some(model)
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn choose<L: Laws>(strategy: Strategy, board: &Board<'_, L>, _now: Ti
         return Choice::Wait { until: None };
     }
     match strategy {
-        Strategy::DrainThenSwitch => drain_then_switch(board),
+        _ => drain_then_switch(board),
     }
 }
 
@@ -120,7 +120,7 @@ fn drain_then_switch<L: Laws>(board: &Board<'_, L>) -> Choice {
         for backend in board.free(lane) {
             let Some(request) = board.head(lane, backend.id) else { continue };
             if Board::<L>::holds(backend, &key.model) {
-                is_held_by_a_swapper |= backend.spec.serialize_by_model;
+                is_held_by_a_swapper |= backend.spec.swaps_at_first();
                 holder = holder.or(Some((backend, request)));
             } else if holder.is_none() && idle.is_none() && board.may_switch(backend) {
                 idle = Some((backend, request));
@@ -128,7 +128,7 @@ fn drain_then_switch<L: Laws>(board: &Board<'_, L>) -> Choice {
         }
         // `idle` was only looked for among the backends better than the best holder.
         let (chosen, reason) = match (holder, idle) {
-            (Some(holder), Some(idle)) if !holder.0.spec.serialize_by_model && !is_held_by_a_swapper => {
+            (Some(holder), Some(idle)) if !holder.0.spec.swaps_at_first() && !is_held_by_a_swapper => {
                 (idle, Reason::Switch)
             }
             (Some(holder), _) => (holder, Reason::Loaded),

@@ -54,7 +54,7 @@ impl<L: Laws> Scheduler<L> {
         let is_elsewhere = backend.spec.kind != spec.kind || backend.spec.url != spec.url;
         backend.spec = spec.clone();
         let held = u32::try_from(backend.grants.len()).unwrap_or(u32::MAX);
-        backend.ceiling = spec.slots.max(held);
+        backend.ceiling = spec.slots_at_first().max(held);
         if was_retired {
             backend.service = Service::Open;
         }
@@ -66,7 +66,7 @@ impl<L: Laws> Scheduler<L> {
             self.timers.disarm(&Timer::Probe(id));
         }
         backend.name_models();
-        if !backend.spec.serialize_by_model {
+        if !backend.spec.swaps_at_first() {
             backend.belief.forget();
         }
         let has_none = was_retired && backend.worker.stage == super::worker::WorkerStage::Gone;

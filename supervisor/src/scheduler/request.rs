@@ -123,8 +123,10 @@ impl<L: Laws> Scheduler<L> {
         let Some(request) = self.requests.get_mut(&id) else { return };
         request.stage = Stage::Answered;
         request.failure = Some(failure.clone());
-        turn.effects
-            .push(Effect::ToFrontend(request.frontend, ToFrontend::Rejected { request: id, failure }));
+        turn.effects.push(Effect::ToFrontend(
+            request.frontend,
+            ToFrontend::Rejected { request: id, failure, waiting: None },
+        ));
         turn.effects.push(Effect::Changed(id));
     }
 
@@ -270,7 +272,12 @@ impl<L: Laws> Scheduler<L> {
         RequestRecord {
             id: request.admission.label.to_string(),
             exchange: id.to_string(),
-            client: self.catalog.clients.get(&request.admission.key).cloned().unwrap_or_default(),
+            client: self
+                .catalog
+                .clients
+                .get(&request.admission.key)
+                .map(|client| client.name.clone())
+                .unwrap_or_default(),
             model: request.admission.model.to_string(),
             endpoint: request.admission.endpoint,
             stream: request.admission.stream,
@@ -281,6 +288,9 @@ impl<L: Laws> Scheduler<L> {
             last_failed_backend: name(request.last_failed),
             http_status: end.and_then(|end| end.status),
             upstream_status: request.attempt.upstream_status,
+            class: request.admission.class.unwrap_or_default(),
+            reason: String::new(),
+            waiting: None,
             error_code: request
                 .failure
                 .as_ref()

@@ -1,6 +1,7 @@
 //! One row of the history and the record it stands for: the columns, and both directions between them.
 
 use dialect::Endpoint;
+use ipc_proto::control::Class;
 use ipc_proto::operator::{RequestRecord, RequestState};
 use rusqlite::types::Type;
 use rusqlite::{Row, Statement};
@@ -99,6 +100,9 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
         last_failed_backend: row.get("last_failed_backend")?,
         http_status: row.get("http_status")?,
         upstream_status: row.get("upstream_status")?,
+        class: Class::default(),
+        reason: String::new(),
+        waiting: None,
         error_code: row.get("error_code")?,
         error: row.get("error")?,
         started_unix_us: row.get("started_unix_us")?,

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dialect::{Endpoint, Usage};
 use ipc_proto::control::{
-    Admission, Ending, Finished, Grant, OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport,
-    ToFrontend, ToWorker,
+    Admission, Ending, Finished, Grant, LoadedModel, OfferedModel, Outcome, ProbeFailure, ProbeFailureKind,
+    ProbeReport, ToFrontend, ToWorker,
 };
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
@@ -151,6 +151,8 @@ impl<L: Laws> World<L> {
             affinity: 0,
             deadline_ms: self.dice.per_mille(50).then_some(3000),
             waited_ms: 0,
+            class: None,
+            load: dialect::load::LoadOptions::default(),
             under: None,
         };
         self.frontend_says(frontend, Event::Admit { frontend, admission: Box::new(admission) });
@@ -222,7 +224,7 @@ impl<L: Laws> World<L> {
                 let after = if is_late { self.dice.between(4_500_000, 7_000_000) } else { self.delay() };
                 self.later(after, Step::Comes(frontend, grant, model));
             }
-            ToFrontend::Rejected { request, failure } if it.held.contains_key(&request) => {
+            ToFrontend::Rejected { request, failure, .. } if it.held.contains_key(&request) => {
                 self.close(frontend, request, outcome(failure.kind.status(), Some(failure)));
             }
             ToFrontend::Cancel { request } if it.held.contains_key(&request) => {
@@ -415,9 +417,10 @@ impl<L: Laws> World<L> {
         } else {
             Ok(upstream.offers.iter().map(offer).collect())
         };
-        let loaded =
-            (upstream.tells_loaded && !upstream.is_away).then(|| upstream.loaded.iter().cloned().collect());
-        let report = ProbeReport { models, loaded, took_us: 1000 };
+        let loaded = |id: &ModelName| LoadedModel { id: id.clone(), context: None };
+        let loaded = (upstream.tells_loaded && !upstream.is_away)
+            .then(|| upstream.loaded.iter().map(loaded).collect());
+        let report = ProbeReport { models, loaded, slots: None, max_models: None, took_us: 1000 };
         self.worker_says(worker, Event::Probed { worker, report: Box::new(report) });
     }
 }

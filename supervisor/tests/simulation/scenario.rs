@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::spec::BackendKind;
 use supervisor::scheduler::catalog::{
-    Alias, Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy,
+    Alias, Backend, Catalog, HealthPolicy, Knobs, LoadPolicy, Overflow, QueueLimits, RetryPolicy, Strategy,
 };
 
 use crate::dice::Dice;
@@ -56,9 +56,13 @@ impl Scenario {
                 (ModelName::new("maroon"), Alias { model: models[0].clone(), backend: Some(BackendId(0)) }),
             ]),
             clients: BTreeMap::new(),
-            strategy: Strategy::DrainThenSwitch,
+            strategy: Strategy::DeferredModelThenCapable,
+            knobs: Knobs::default(),
+            load_options: LoadPolicy::default(),
             queue: QueueLimits {
                 max_waiting: if dice.per_mille(250) { 10 } else { 4096 },
+                max_waiting_per_model: None,
+                max_waiting_per_client: None,
                 timeout_ms: dice.per_mille(250).then_some(20_000),
             },
             retry: RetryPolicy {
@@ -101,8 +105,12 @@ fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
         kind: dice.pick(&[BackendKind::LmStudio, BackendKind::OpenAi, BackendKind::Fake]),
         url: format!("http://b{id}"),
         priority: dice.pick(&[1, 2, 3]),
-        slots: dice.few(1, 4),
-        serialize_by_model: dice.per_mille(700),
+        slots: Some(dice.few(1, 4)),
+        serialize_by_model: Some(dice.per_mille(700)),
+        max_models: None,
+        is_hosted: false,
+        overflow: Overflow::Member,
+        weight: 1,
         models: dice.per_mille(500).then(|| some(dice)),
     }
 }
@@ -111,7 +119,7 @@ fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
 pub(crate) fn edited(dice: &mut Dice, catalog: &Catalog) -> Catalog {
     let mut edited = catalog.clone();
     for backend in edited.backends.values_mut() {
-        backend.slots = dice.few(1, 4);
+        backend.slots = Some(dice.few(1, 4));
         backend.priority = dice.pick(&[1, 2, 3]);
         if dice.per_mille(100) {
             backend.url.push_str("/elsewhere");

@@ -53,7 +53,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(catalog: &Catalog, reloads: bool) -> Self {
         let slots = |backend: &supervisor::scheduler::catalog::Backend| {
-            (if reloads { 4 } else { backend.slots as usize }, backend.serialize_by_model)
+            (if reloads { 4 } else { backend.slots_at_first() as usize }, backend.swaps_at_first())
         };
         Self {
             slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dialect::Endpoint;
-use ipc_proto::control::{Ending, FromWorker, ToWorker};
+use ipc_proto::control::{Ending, FromWorker, LoadedModel, ToWorker};
 use ipc_proto::ids::{GrantId, ModelName};
 use ipc_proto::spec::{BackendKind, FakeSpec};
 
@@ -36,7 +36,10 @@ async fn it_answers_every_endpoint_and_tells_what_it_has_in_memory() {
         }
     }
     supervisor.say(&ToWorker::Probe);
-    assert_eq!(supervisor.probed().await.loaded, Some(vec![ModelName::new("large")]));
+    assert_eq!(
+        supervisor.probed().await.loaded,
+        Some(vec![LoadedModel { id: ModelName::new("large"), context: None }])
+    );
 }
 
 #[tokio::test]
@@ -67,7 +70,7 @@ async fn it_holds_one_model_and_a_swap_waits_for_who_is_generating() {
     let loaded = supervisor.probed().await;
     // The first report may still be the one from the start.
     let loaded = if loaded.loaded == Some(Vec::new()) { supervisor.probed().await } else { loaded };
-    assert_eq!(loaded.loaded, Some(vec![ModelName::new("large")]));
+    assert_eq!(loaded.loaded, Some(vec![LoadedModel { id: ModelName::new("large"), context: None }]));
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Probes, as a backend sees them and as they are reported.
 
 use ipc_proto::control::{ProbeFailureKind, ProbeReport, ToWorker};
-use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
 use ipc_proto::spec::{BackendKind, Credential, WorkerSpec};
 
@@ -12,7 +11,7 @@ fn models(report: &ProbeReport) -> Vec<&str> {
 }
 
 fn loaded(report: &ProbeReport) -> Option<Vec<&str>> {
-    Some(report.loaded.as_ref()?.iter().map(ModelName::as_str).collect())
+    Some(report.loaded.as_ref()?.iter().map(|model| model.id.as_str()).collect())
 }
 
 /// The first probe of a backend of `kind` that answers with these, in this order: what was asked, what was found.

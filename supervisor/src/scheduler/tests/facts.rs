@@ -1,6 +1,6 @@
 //! What the first rule must do: drain, then switch; first come first served; the best idle backend.
 
-use ipc_proto::control::{Ending, ProbeReport};
+use ipc_proto::control::{Ending, LoadedModel, ProbeReport};
 use ipc_proto::ids::{ModelName, RequestId};
 
 use super::{House, backend, catalog, cloud};
@@ -115,7 +115,7 @@ fn the_cloud_comes_after_an_idle_better_backend_and_before_waiting() {
 #[test]
 fn sch_16_four_slots_run_four_of_one_model_at_once_and_a_switch_waits_for_all() {
     let mut wide = backend("a", 1, &["m", "n"]);
-    wide.slots = 4;
+    wide.slots = Some(4);
     let mut house = House::with(vec![wide]);
     let many: Vec<RequestId> = (0..5).map(|_| house.ask("m")).collect();
     let other = house.ask("n");
@@ -153,7 +153,9 @@ fn what_the_backend_says_is_loaded_counts_when_it_is_idle() {
     let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
     let report = |loaded: &str| ProbeReport {
         models: Ok(Vec::new()),
-        loaded: Some(vec![ModelName::new(loaded)]),
+        loaded: Some(vec![LoadedModel { id: ModelName::new(loaded), context: None }]),
+        slots: None,
+        max_models: None,
         took_us: 0,
     };
     house.told(1, 1, report("n"));

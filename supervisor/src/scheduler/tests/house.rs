@@ -14,7 +14,10 @@ use ipc_proto::operator::{BackendView, Refusal, RequestRecord};
 use ipc_proto::spec::BackendKind;
 
 use crate::clock::Time;
-use crate::scheduler::catalog::{Alias, Backend, Catalog, HealthPolicy, QueueLimits, RetryPolicy, Strategy};
+use crate::scheduler::catalog::{
+    Alias, Backend, Catalog, Client, HealthPolicy, Knobs, LoadPolicy, Overflow, QueueLimits, RetryPolicy,
+    Strategy,
+};
 use crate::scheduler::{Effect, Event, Order, Scheduler};
 
 /// A swapping backend with one slot.
@@ -24,8 +27,12 @@ pub(super) fn backend(name: &str, priority: i32, models: &[&str]) -> Backend {
         kind: BackendKind::LmStudio,
         url: format!("http://{name}"),
         priority,
-        slots: 1,
-        serialize_by_model: true,
+        slots: Some(1),
+        serialize_by_model: Some(true),
+        max_models: None,
+        is_hosted: false,
+        overflow: Overflow::Member,
+        weight: 1,
         models: Some(models.iter().map(|model| ModelName::new(model)).collect()),
     }
 }
@@ -34,8 +41,8 @@ pub(super) fn backend(name: &str, priority: i32, models: &[&str]) -> Backend {
 pub(super) fn cloud(name: &str, priority: i32, models: &[&str]) -> Backend {
     Backend {
         kind: BackendKind::OpenAi,
-        slots: 4,
-        serialize_by_model: false,
+        slots: Some(4),
+        serialize_by_model: Some(false),
         ..backend(name, priority, models)
     }
 }
@@ -45,9 +52,16 @@ pub(super) fn catalog(backends: Vec<Backend>) -> Catalog {
     Catalog {
         backends: numbered.collect(),
         aliases: BTreeMap::new(),
-        clients: BTreeMap::from([(KeyId(0), "alice".to_owned())]),
-        strategy: Strategy::DrainThenSwitch,
-        queue: QueueLimits { max_waiting: 100, timeout_ms: None },
+        clients: BTreeMap::from([(KeyId(0), Client { name: "alice".to_owned(), ..Client::default() })]),
+        strategy: Strategy::DeferredModelThenCapable,
+        knobs: Knobs::default(),
+        load_options: LoadPolicy::default(),
+        queue: QueueLimits {
+            max_waiting: 100,
+            max_waiting_per_model: None,
+            max_waiting_per_client: None,
+            timeout_ms: None,
+        },
         retry: RetryPolicy { max_attempts: 3, initial_backoff_ms: 500, max_backoff_ms: 4000 },
         health: HealthPolicy { unhealthy_after_failed_probes: 3, probe_interval_ms: Some(30_000) },
         frontends: 1,
@@ -137,6 +151,8 @@ impl House {
             affinity: 0,
             deadline_ms: None,
             waited_ms: 0,
+            class: None,
+            load: dialect::load::LoadOptions::default(),
             under: None,
         }
     }
@@ -235,7 +251,11 @@ impl House {
         let models = models
             .map(|names| names.iter().map(offer).collect())
             .map_err(|kind| ProbeFailure { kind, detail: "no luck".to_owned() });
-        self.told(backend, generation, ProbeReport { models, loaded: None, took_us: 0 });
+        self.told(
+            backend,
+            generation,
+            ProbeReport { models, loaded: None, slots: None, max_models: None, took_us: 0 },
+        );
     }
 
     pub(super) fn told(&mut self, backend: u32, generation: u32, report: ProbeReport) {
@@ -258,7 +278,7 @@ impl House {
     /// How a request was refused.
     pub(super) fn refusal(&self, wanted: RequestId) -> Option<Failure> {
         self.seen.iter().rev().find_map(|effect| match effect {
-            Effect::ToFrontend(_, ToFrontend::Rejected { request, failure }) if *request == wanted => {
+            Effect::ToFrontend(_, ToFrontend::Rejected { request, failure, .. }) if *request == wanted => {
                 Some(failure.clone())
             }
             _ => None,
