@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::control::{Class, Waiting};
 use crate::spec::BackendKind;
 
+mod decision;
+mod learned;
+
+pub use self::decision::{Candidate, Decision, Explanation};
+pub use self::learned::{Confidence, LearnedView};
+
 /// One question or order.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Call {
@@ -82,98 +88,6 @@ pub struct Refusal {
     pub message: String,
     /// What to do about it; empty if nothing.
     pub hint: String,
-}
-
-/// How a request was decided on.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Explanation {
-    /// The request.
-    pub record: RequestRecord,
-    /// The decisions, in order; the last one is what is true now if it still waits.
-    pub decisions: Vec<Decision>,
-}
-
-/// One look of the scheduler at a request: where it could go, and where it went.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Decision {
-    /// When.
-    pub at_unix_us: i64,
-    /// The backend it was sent to; empty if it waits.
-    pub chosen: String,
-    /// Why: `loaded`, `relief`, `copy`, `moved`, `claim_overdue`, `claim_burst`, `overflow`, `retry`, or the word of
-    /// another strategy; `waits` if it was not sent.
-    pub reason: String,
-    /// Its place among the requests for the same model, from 1.
-    pub position: Option<u64>,
-    /// The expected time until an attempt begins, in milliseconds.
-    pub estimated_wait_ms: Option<u64>,
-    /// Every backend that offers the model, best first.
-    pub candidates: Vec<Candidate>,
-}
-
-/// A backend as it looked for one request at one moment.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Candidate {
-    /// Its name.
-    pub backend: String,
-    /// What spoke for it or against it, in a few words: `holds the model, 1 of 4 slots free`.
-    pub verdict: String,
-    /// Whether the request could have been sent there.
-    pub eligible: bool,
-    /// Whether it held the model.
-    pub holds_model: bool,
-    /// Expected load of the model there, in milliseconds; 0 if it is loaded.
-    pub load_ms: u64,
-    /// Expected service of one request there, in milliseconds.
-    pub service_ms: u64,
-    /// The model's score there, where the strategy has one: waiting relieved per second of work.
-    pub score: Option<f64>,
-}
-
-/// What has been learned of a model on a backend at one endpoint.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct LearnedView {
-    /// The backend.
-    pub backend: String,
-    /// The model, by the backend's name.
-    pub model: String,
-    /// The operation.
-    pub endpoint: Endpoint,
-    /// Observations it rests on.
-    pub samples: u64,
-    /// Of them, with a load of the model.
-    pub loads: u64,
-    /// Whether there is enough for a fit.
-    pub fitted: bool,
-    /// The load, in milliseconds.
-    pub load_ms: f64,
-    /// Prompt tokens per second; 0: unknown.
-    pub input_per_second: f64,
-    /// Generated tokens per second; 0: unknown.
-    pub output_per_second: f64,
-    /// Half the width of the 95 % interval of the three above; `None`: unknown.
-    pub confidence: Option<Confidence>,
-    /// How much of the variance the fit explains, 0 to 1.
-    pub r_squared: f64,
-    /// `good` or `degraded`; empty without a fit.
-    pub quality: String,
-    /// Whether the latest request took at least twice as long as expected.
-    pub slow: bool,
-    /// The expected service of a usual request, as the scheduler uses it, in milliseconds.
-    pub service_ms: f64,
-    /// The expected load, as the scheduler uses it, in milliseconds.
-    pub expected_load_ms: f64,
-}
-
-/// Half-widths of 95 % intervals.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Confidence {
-    /// Of the load, in milliseconds; 0: unknown.
-    pub load_ms: f64,
-    /// Of the prompt tokens per second; 0: unknown.
-    pub input_per_second: f64,
-    /// Of the generated tokens per second; 0: unknown.
-    pub output_per_second: f64,
 }
 
 /// Which past requests.

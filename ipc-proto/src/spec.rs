@@ -22,6 +22,8 @@ pub struct FrontendSpec {
     pub limits: ClientLimits,
     /// The backends' names, by id: for the `x-proxylm-backend` header.
     pub backends: Vec<(BackendId, String)>,
+    /// Between two signs of life to a streaming client whose request waits, in milliseconds; 0: none are sent.
+    pub heartbeat_ms: u64,
 }
 
 /// How a frontend comes by its listening socket.

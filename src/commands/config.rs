@@ -115,7 +115,7 @@ mod tests {
         let path = folder.path().join("c.yaml");
         first_run::write(&path, "proxy: {host: localhost}\nbackends: [{name: b, url: http://h}]\n").unwrap();
         let said = validate(Some(path.clone())).unwrap();
-        let strategy = "deferred_model_then_capable";
+        let strategy = "model_turns";
         assert_eq!(said, format!("OK: {} (backends=1, api_keys=0, strategy={strategy})\n", path.display()));
         let missing = validate(Some(folder.path().join("none.yaml"))).unwrap_err();
         assert_eq!(missing.exit_code(), 1);

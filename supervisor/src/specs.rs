@@ -35,6 +35,7 @@ impl Specs {
             access: self.access.clone(),
             limits: self.config.client_limits(),
             backends: self.backends.clone(),
+            heartbeat_ms: self.config.heartbeat_ms(),
         }
     }
 

@@ -159,7 +159,7 @@ fn cfg_02_09_a_minimal_file_gets_the_documented_defaults() {
         "host: 0.0.0.0",
         "port: 8080",
         "log_level: info",
-        "strategy: deferred_model_then_capable",
+        "strategy: model_turns",
         "max_attempts: 3",
         "initial_backoff_ms: 500",
         "max_backoff_ms: 8000",
@@ -352,7 +352,7 @@ fn cli_01_validate_prints_counts_and_strategy() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.starts_with("OK: "), "{}", said.out);
     assert!(
-        said.out.contains("(backends=1, api_keys=2, strategy=deferred_model_then_capable)"),
+        said.out.contains("(backends=1, api_keys=2, strategy=model_turns)"),
         "{}",
         said.out
     );

@@ -51,6 +51,19 @@ impl BaseUrl {
     }
 }
 
+/// Whether two addresses, as in [`BaseUrl::text`], are of one server, as far as one can tell by looking at them. An empty
+/// one is nobody's.
+pub(super) fn same_server(one: &str, other: &str) -> bool {
+    // Engines that listen on localhost listen on 127.0.0.1, whatever else they do.
+    let plain = |url: &str| match url.split_once("://localhost") {
+        Some((scheme, rest)) if rest.is_empty() || rest.starts_with([':', '/']) => {
+            format!("{scheme}://127.0.0.1{rest}")
+        }
+        _ => url.to_owned(),
+    };
+    !one.is_empty() && plain(one) == plain(other)
+}
+
 /// Whether `host`, as in `proxy.host`, can be reached from this machine alone.
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = without_brackets(host);
@@ -153,6 +166,23 @@ mod tests {
         ];
         for url in ours {
             assert!(!is_public(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn servers_are_the_same_under_either_name_of_this_machine() {
+        let cases = [
+            ("http://localhost:1234", "http://127.0.0.1:1234", true),
+            ("http://h", "http://h", true),
+            ("http://h:1", "http://h:2", false),
+            ("http://h/a", "http://h/b", false),
+            ("http://h", "https://h", false),
+            ("https://localhost", "https://127.0.0.1", true),
+            ("http://localhost.example.org", "http://127.0.0.1.example.org", false),
+            ("", "", false),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(same_server(one, other), expected, "{one} {other}");
         }
     }
 

@@ -1,14 +1,12 @@
 //! One backend of the configuration, as meant: its address, and everything that follows from its type.
 
-use std::collections::BTreeMap;
-
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
 use ipc_proto::spec::{BackendKind, Credential, FakeSpec, Timeouts};
 
-use super::address::BaseUrl;
+use super::address::{BaseUrl, same_server};
 use super::check::Findings;
-use super::file::{self, AuthType, Count, File, StreamUsage, Switch};
+use super::file::{self, AuthType, File, OverflowAfter, StreamUsage};
 use crate::scheduler::catalog::{self, Overflow};
 
 /// A checked backend.
@@ -39,21 +37,70 @@ pub(super) fn check_backends(file: &File, findings: &mut Findings<'_>) -> Vec<Ch
              or try `proxylm serve --demo`, which brings its own",
         );
     }
-    let mut urls = BTreeMap::new();
-    let mut checked = Vec::new();
+    let mut checked: Vec<CheckedBackend> = Vec::new();
     for (index, backend) in file.backends.iter().enumerate() {
         let at = format!("backends[{index}]");
         check_name(&file.backends[..index], backend, &at, findings);
         let one = check_backend(backend, file.compat.stream_usage, &at, findings);
-        let url = &one.catalog.url;
-        if let Some(first) = urls.insert(url.clone(), backend.name.clone()).filter(|_| !url.is_empty()) {
-            let message =
-                format!("is the address of {first:?} too; slots are counted for each of the two alone");
-            findings.odd(format!("{at}.url"), message);
-        }
+        warn_of_backend(backend, file.routing.strategy, &at, findings);
+        check_server(&checked, &one, &at, findings);
         checked.push(one);
     }
+    warn_if_all_overflow(&checked, findings);
     checked
+}
+
+/// Slots and models belong to the server, not to a name for it: no server of ours has two.
+fn check_server(before: &[CheckedBackend], one: &CheckedBackend, at: &str, findings: &mut Findings<'_>) {
+    let catalog = &one.catalog;
+    let is_same = |other: &&CheckedBackend| same_server(&other.catalog.url, &catalog.url);
+    let Some(first) = before.iter().find(is_same) else { return };
+    let (key, name) = (format!("{at}.url"), &first.catalog.name);
+    let is_engine = |kind| {
+        use BackendKind::{LlamaCpp, LmStudio, Ollama, Vllm};
+        matches!(kind, Ollama | LmStudio | LlamaCpp | Vllm)
+    };
+    if catalog.is_hosted {
+        // Somebody may well have two accounts there.
+        if first.credential == one.credential {
+            let message =
+                format!("is the address of {name:?} too, with the same key; slots are counted for each");
+            findings.odd(key, message);
+        }
+    } else if is_engine(catalog.kind) || is_engine(first.catalog.kind) {
+        findings.wrong_but(
+            &key,
+            &format!(
+                "is the address of {name:?} too, and one server cannot be two backends: its slots and models are \
+                 counted once"
+            ),
+            "keep one of the two backends, with the slots of both; other names for its models go under \
+             routing.models",
+        );
+    } else {
+        findings
+            .odd(key, format!("is the address of {name:?} too; slots are counted for each of the two alone"));
+    }
+}
+
+/// Values that say nothing together.
+fn warn_of_backend(backend: &file::Backend, strategy: file::Strategy, at: &str, findings: &mut Findings<'_>) {
+    if backend.weight != 1 && strategy != file::Strategy::Random {
+        findings.odd(format!("{at}.weight"), "has no effect: only strategy random draws by weight");
+    }
+    if backend.max_models.exactly().is_some() && backend.serialize_by_model.exactly() == Some(false) {
+        let message = "has no effect: with serialize_by_model false, every model counts as loaded";
+        findings.odd(format!("{at}.max_models"), message);
+    }
+}
+
+/// Somebody has to be there that others can overflow.
+fn warn_if_all_overflow(backends: &[CheckedBackend], findings: &mut Findings<'_>) {
+    let waits = |backend: &CheckedBackend| matches!(backend.catalog.overflow, Overflow::After(ms) if ms > 0);
+    if !backends.is_empty() && backends.iter().all(waits) {
+        let message = "is set for every backend: each request waits so long, whether or not there is room";
+        findings.odd("backends[0].overflow_after", message);
+    }
 }
 
 fn check_name(before: &[file::Backend], backend: &file::Backend, at: &str, findings: &mut Findings<'_>) {
@@ -83,23 +130,23 @@ fn check_backend(
 ) -> CheckedBackend {
     let kind = kind(backend.kind);
     let url = check_url(backend, kind, at, findings);
-    let is_public_https = url.as_ref().is_some_and(|url| url.is_public_https);
     let models: Vec<_> = backend.models.iter().filter(|model| !model.is_empty()).collect();
     CheckedBackend {
         catalog: catalog::Backend {
             name: backend.name.clone(),
             kind,
-            url: url.map(|url| url.text).unwrap_or_default(),
             priority: backend.priority,
             slots: slots(backend, at, findings),
-            serialize_by_model: match backend.serialize_by_model {
-                Switch::Exactly(said) => Some(said),
-                Switch::Auto => None,
+            max_models: backend.max_models.exactly(),
+            serialize_by_model: backend.serialize_by_model.exactly(),
+            is_hosted: url.as_ref().is_some_and(|url| url.is_public_https),
+            overflow: match backend.overflow_after {
+                OverflowAfter::Auto => Overflow::Auto,
+                OverflowAfter::Off => Overflow::Member,
+                OverflowAfter::Seconds(seconds) => Overflow::After(millis_of(seconds)),
             },
-            max_models: None,
-            is_hosted: is_public_https,
-            overflow: Overflow::Auto,
-            weight: 1,
+            weight: backend.weight,
+            url: url.map(|url| url.text).unwrap_or_default(),
             models: (!models.is_empty()).then(|| models.iter().map(|model| ModelName::new(model)).collect()),
         },
         credential: credential(backend, kind, at, findings),
@@ -144,13 +191,10 @@ fn check_url(
 }
 
 fn slots(backend: &file::Backend, at: &str, findings: &mut Findings<'_>) -> Option<u32> {
-    let said = match backend.slots {
-        Count::Exactly(slots) => Some(slots),
-        Count::Auto => None,
-    };
     // Systems that limit concurrency with 0 meaning "no limit of mine" are moved here with their files.
     let other = backend.max_concurrency.filter(|slots| *slots > 0);
-    findings.one_of((&format!("{at}.slots"), said), (&format!("{at}.max_concurrency"), other))
+    findings
+        .one_of((&format!("{at}.slots"), backend.slots.exactly()), (&format!("{at}.max_concurrency"), other))
 }
 
 fn credential(
@@ -216,11 +260,14 @@ fn fake(
     })
 }
 
+/// Milliseconds of `seconds`, which were checked to be neither negative nor more than weeks. What is not 0 stays so.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "checked to lie between 0 and an hour"
+    reason = "checked to lie between 0 and some weeks"
 )]
-fn millis_of(seconds: f64) -> u64 {
-    (seconds * 1000.0).round() as u64
+pub(super) fn millis_of(seconds: f64) -> u64 {
+    let millis = seconds * 1000.0;
+    // Not up alone: 0.007 s are a little more than 7 ms in binary.
+    if millis > 0.0 { millis.round().max(1.0) as u64 } else { 0 }
 }

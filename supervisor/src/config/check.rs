@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::secret::Secret;
 use ipc_proto::spec::{ClientLimits, ProbeSpec};
 
 use super::address::is_loopback;
+use super::backend::millis_of;
 use super::error::{Place, Problem, Warning};
 use super::file::{self, AuthMode, Count, File};
+use super::scheduling::check_scheduling;
 use super::{Config, LogFormat, LogLevel};
-use crate::scheduler::catalog::{Alias, HealthPolicy, QueueLimits, RetryPolicy};
+use crate::scheduler::catalog::{Alias, Client, HealthPolicy, RetryPolicy};
 
 /// What came of a check.
 pub(super) struct Checked {
@@ -62,7 +65,7 @@ pub(super) fn check(file: File, places: &BTreeMap<String, Place>, surroundings: 
     if file.storage.database_path.trim().is_empty() {
         findings.wrong("storage.database_path", "is empty; it needs the name of a file");
     }
-    warn_of_strategy(&file, &mut findings);
+    let scheduling = check_scheduling(&file, &surroundings.folder, &mut findings);
     let backends = super::backend::check_backends(&file, &mut findings);
     let aliases = check_aliases(&file, &mut findings);
     let shutdown_grace = shutdown_grace(&file.proxy, &mut findings);
@@ -83,12 +86,7 @@ pub(super) fn check(file: File, places: &BTreeMap<String, Place>, surroundings: 
         admin_key: file.auth.admin_key.as_ref().map(|key| Secret::new(key.expose())),
         backends,
         aliases,
-        queue: QueueLimits {
-            max_waiting: file.scheduler.max_queue.into(),
-            max_waiting_per_model: None,
-            max_waiting_per_client: None,
-            timeout_ms: Some(u64::from(file.scheduler.queue_timeout_seconds) * 1000).filter(|ms| *ms > 0),
-        },
+        scheduling,
         retry: RetryPolicy {
             max_attempts: file.retry.max_attempts,
             initial_backoff_ms: file.retry.initial_backoff_ms.into(),
@@ -204,27 +202,20 @@ fn check_openness(file: &File, findings: &mut Findings<'_>) {
     }
 }
 
-fn clients(auth: &file::Auth) -> Vec<(String, Secret)> {
+fn clients(auth: &file::Auth) -> Vec<(Client, Secret)> {
+    let client = |written: &file::ApiKey| Client {
+        name: written.name.clone(),
+        class: match written.class {
+            file::Class::Interactive => Class::Interactive,
+            file::Class::Batch => Class::Batch,
+        },
+        max_wait_ms: written.max_wait.map(millis_of),
+    };
     match auth.mode {
         AuthMode::None => Vec::new(),
-        AuthMode::Keys => auth
-            .api_keys
-            .iter()
-            .map(|client| (client.name.clone(), Secret::new(client.key.expose())))
-            .collect(),
-    }
-}
-
-fn warn_of_strategy(file: &File, findings: &mut Findings<'_>) {
-    if file.routing.strategy != file::Strategy::DeferredModelThenCapable {
-        let name = super::word(&file.routing.strategy);
-        findings.odd(
-            "routing.strategy",
-            format!("{name} schedules like deferred_model_then_capable in this version of proxylm"),
-        );
-    }
-    if file.scheduler.max_consecutive_per_model > 0 {
-        findings.odd("scheduler.max_consecutive_per_model", "has no effect in this version of proxylm");
+        AuthMode::Keys => {
+            auth.api_keys.iter().map(|key| (client(key), Secret::new(key.key.expose()))).collect()
+        }
     }
 }
 
@@ -335,6 +326,6 @@ fn probe(discovery: &file::Discovery) -> ProbeSpec {
 }
 
 /// `path`, which starts at `folder` if it is relative; without the `./` that says so.
-fn resolve(folder: &Path, path: &str) -> PathBuf {
+pub(super) fn resolve(folder: &Path, path: &str) -> PathBuf {
     folder.join(path).components().collect()
 }

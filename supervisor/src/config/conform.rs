@@ -185,14 +185,14 @@ fn fit_whole(number: i128, wants: &Wants<'_>) -> Result<Json, String> {
     let fits = bounds.hold(number as f64);
     match i64::try_from(number) {
         Ok(number) if fits => Ok(Json::from(number)),
-        _ => Err(format!("must be {bounds}, got {number}")),
+        _ => Err(format!("must be {bounds}{}, got {number}", wants.or_words())),
     }
 }
 
 fn fit_number(number: f64, wants: &Wants<'_>) -> Result<Json, String> {
     match &wants.number {
         Some(bounds) if bounds.hold(number) => Ok(Json::from(number)),
-        Some(bounds) => Err(format!("must be {bounds}, got {number}")),
+        Some(bounds) => Err(format!("must be {bounds}{}, got {number}", wants.or_words())),
         None => Err(wants.expected()),
     }
 }

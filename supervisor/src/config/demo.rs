@@ -53,13 +53,26 @@ pub(super) fn add_to(file: &mut File, origin: Origin) -> Result<Option<Secret>, 
     let is_free = |name: &String| !keys.iter().any(|key| key.name == *name);
     let name = names.into_iter().find(is_free).expect("the names never end");
     let key = random_key("sk-proxylm-demo-")?;
-    keys.push(ApiKey { name, key: Hidden::new(key.expose()) });
+    keys.push(ApiKey { name, key: Hidden::new(key.expose()), ..ApiKey::default() });
     Ok(Some(key))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn turns_can_be_watched() {
+        let fakes: Vec<_> = demo_backends().into_iter().map(|backend| backend.fake.unwrap()).collect();
+        let shared = |model: &&String| fakes.iter().all(|fake| fake.models.contains(*model));
+        assert_eq!(fakes[0].models.iter().filter(shared).count(), 1, "one can move, and have a second copy");
+        for fake in fakes {
+            assert!(fake.models.len() > 1, "its models have to take turns");
+            let answer_seconds = f64::from(fake.words) * f64::from(fake.word_ms) / 1000.0;
+            assert!((2.0..=4.0).contains(&fake.load_seconds), "a load is seen, and not waited for long");
+            assert!((1.0..=4.0).contains(&answer_seconds), "an answer is worth about a load");
+        }
+    }
 
     #[test]
     fn nobody_gets_a_key_and_two_backends() {
@@ -78,7 +91,8 @@ mod tests {
         let names: Vec<_> =
             file.backends.iter().map(|backend| (backend.name.as_str(), backend.priority)).collect();
         assert_eq!(names, [("demo-a", 7), ("demo-b", 100)]);
-        file.auth.api_keys.push(ApiKey { name: "demo".to_owned(), key: Hidden::new("k") });
+        let own = ApiKey { name: "demo".to_owned(), key: Hidden::new("k"), ..ApiKey::default() };
+        file.auth.api_keys.push(own);
         assert!(add_to(&mut file, Origin::File).unwrap().is_some());
         assert_eq!(file.auth.api_keys[1].name, "demo-2");
     }

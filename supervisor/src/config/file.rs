@@ -1,16 +1,17 @@
 //! The configuration as it is written: one type per section, one field per key. The comments here are what
 //! editors show and the reference prints. What the values mean together is decided in `check.rs`.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod backend;
+mod scheduling;
 mod values;
 
 pub use self::backend::{AuthType, Backend, Fake, Kind};
-pub use self::values::{Count, Hidden, Switch};
+pub use self::scheduling::{Alias, Class, Linger, LoadOptions, Routing, Scheduler, Strategy};
+pub use self::values::{Count, Hidden, OrOff, OverflowAfter, Switch};
+use self::values::{plain_number, plain_number_if_any};
 
 /// The configuration of proxylm.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -62,6 +63,11 @@ pub struct Proxy {
     #[schemars(range(min = 0, max = 86_400))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shutdown_grace_seconds: Option<u32>,
+    /// How often a streaming client whose request waits gets a sign of life, in seconds: a comment in the stream, so
+    /// that nothing between it and us takes the connection for dead. 0: never.
+    #[serde(serialize_with = "plain_number")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub heartbeat_seconds: f64,
 }
 
 impl Default for Proxy {
@@ -74,6 +80,7 @@ impl Default for Proxy {
             frontends: Count::Auto,
             limits: Limits::default(),
             shutdown_grace_seconds: None,
+            heartbeat_seconds: 10.0,
         }
     }
 }
@@ -190,65 +197,13 @@ pub struct ApiKey {
     pub name: String,
     /// The client's key, as it sends it.
     pub key: Hidden,
-}
-
-/// Which backend serves which request.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Routing {
-    /// The rule that chooses among waiting requests and backends.
-    pub strategy: Strategy,
-    /// Names that stand for another model.
-    pub models: BTreeMap<String, Alias>,
-}
-
-/// The rule that chooses among waiting requests and backends.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Serve what is loaded, oldest first; switch the model when nothing waits for it.
-    #[default]
-    DeferredModelThenCapable,
-    /// Accepted; schedules like `deferred_model_then_capable` for now.
-    PreserveModelCoverage,
-    /// Accepted; schedules like `deferred_model_then_capable` for now.
-    FairShareRoundRobin,
-    /// Accepted; schedules like `deferred_model_then_capable` for now.
-    ModelAffinityLeastBusy,
-    /// Accepted; schedules like `deferred_model_then_capable` for now.
-    LeastBusy,
-    /// Accepted; schedules like `deferred_model_then_capable` for now.
-    RoundRobin,
-}
-
-/// What a model name stands for.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["model"]))]
-pub struct Alias {
-    /// The real model.
-    pub model: String,
-    /// The only backend to use. Without it: any that has the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backend: Option<String>,
-}
-
-/// How requests wait.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Scheduler {
-    /// The most requests that may wait; one more is refused with 429. 0: nothing may wait.
-    pub max_queue: u32,
-    /// How long a request may wait, in seconds. 0: until its client leaves.
-    pub queue_timeout_seconds: u32,
-    /// How many requests in a row one model may have while others wait. Accepted, without effect for now.
-    pub max_consecutive_per_model: u32,
-}
-
-impl Default for Scheduler {
-    fn default() -> Self {
-        Self { max_queue: 4096, queue_timeout_seconds: 0, max_consecutive_per_model: 0 }
-    }
+    /// Whether somebody waits for its answers. batch: nobody does, and they yield to interactive requests for the
+    /// same model. A request may say otherwise with the header x-proxylm-class.
+    pub class: Class,
+    /// For its requests, in place of `scheduler.max_wait`, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "plain_number_if_any")]
+    #[schemars(range(min = 0, max = 604_800))]
+    pub max_wait: Option<f64>,
 }
 
 /// What happens after a failed attempt.
@@ -334,6 +289,10 @@ pub struct Compat {
     /// Whether backends are asked for token counts in streams when the client did not ask. The extra chunk is
     /// taken out again. auto: of Ollama, LM Studio, llama.cpp and vLLM; always: also of type openai.
     pub stream_usage: StreamUsage,
+    /// What happens to options of a request that would make Ollama load its model anew, such as `num_ctx`. bucket: the
+    /// context is rounded up to a power of two and never shrinks, the others stay as they were loaded. pin: all stay as
+    /// they were loaded first. pass: they go to the engine as they are. strip: they are taken out.
+    pub load_options: LoadOptions,
 }
 
 /// What happens to `response_format` in requests.

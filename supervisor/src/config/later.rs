@@ -31,7 +31,6 @@ const KEYS: &[(&str, &[&str])] = &[
             "request_log",
             "capture",
             "upstream",
-            "heartbeat_seconds",
         ],
     ),
     (
@@ -126,7 +125,6 @@ const KEYS: &[(&str, &[&str])] = &[
     (
         "backends",
         &[
-            "weight",
             "default_model",
             "model_info",
             "group",
@@ -141,7 +139,7 @@ const KEYS: &[(&str, &[&str])] = &[
 
 const WORDS: &[(&str, &[&str])] = &[
     ("auth.mode", &["external", "any"]),
-    ("routing.strategy", &["sticky_least_loaded", "least_loaded", "weighted_random", "random", "single"]),
+    ("routing.strategy", &["sticky_least_loaded", "least_loaded", "weighted_random", "single"]),
     ("compat.response_format_mode", &["normalize_json_object", "strict_reject"]),
     ("backends[].type", &["gemini", "bedrock"]),
     ("backends[].auth_type", &["x-goog-api-key", "passthrough"]),
@@ -157,7 +155,7 @@ mod tests {
             "proxy.tls",
             "proxy.log.bodies",
             "auth.api_keys[].group",
-            "backends[].weight",
+            "backends[].ports",
             "routing.models.*.auto",
         ] {
             assert!(is_later_key(known), "{known}");

@@ -11,6 +11,7 @@ use super::demo::{self, Origin};
 use super::environment::Environment;
 use super::error::{ConfigError, Problem, Warning};
 use super::file::File;
+use super::mend::mend;
 use super::tree::FileFormat;
 use super::{Config, LogLevel, schema};
 
@@ -101,7 +102,10 @@ pub(super) fn read_text(
     environment: &Environment,
 ) -> Result<Conformed, Problem> {
     let parsed = format.parse(text);
-    let mut root = parsed.map_err(|error| Problem::new("", error.message).at(error.place))?;
+    let mut root = parsed.map_err(|error| {
+        let mend = mend(format, &error.message);
+        Problem::new("", error.message).at(error.place).hint(mend)
+    })?;
     let mut problems = Vec::new();
     environment.fill(&mut root, "", &mut problems);
     let mut conformed = conform(&root, &schema());

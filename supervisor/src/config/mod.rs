@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `file.rs` | the keys, as written |
 //! | `tree.rs`, `environment.rs`, `wants.rs`, `conform.rs`, `later.rs` | reading: places, references, unknown keys, kinds and bounds |
-//! | `check.rs`, `backend.rs`, `address.rs` | what the values mean together |
+//! | `check.rs`, `backend.rs`, `scheduling.rs`, `address.rs` | what the values mean together |
 //! | `load.rs`, `pieces.rs` | a file becomes a [`Config`]; a [`Config`] becomes catalog and specs |
 //! | `demo.rs`, `keys.rs`, `template.rs`, `first_run.rs` | life before there is a file |
-//! | `schema.rs`, `show.rs`, `error.rs` | what people and editors are told |
+//! | `schema.rs`, `show.rs`, `error.rs`, `mend.rs` | what people and editors are told |
 //!
 //! No key's text reaches an error, a warning, a log or what [`show`] prints.
 
@@ -22,7 +22,8 @@ use ipc_proto::secret::Secret;
 use ipc_proto::spec::{ClientLimits, ProbeSpec};
 
 use self::backend::CheckedBackend;
-use crate::scheduler::catalog::{Alias, HealthPolicy, QueueLimits, RetryPolicy};
+use self::scheduling::Scheduling;
+use crate::scheduler::catalog::{Alias, Client, HealthPolicy, RetryPolicy};
 
 mod address;
 mod backend;
@@ -36,7 +37,9 @@ pub mod first_run;
 mod keys;
 mod later;
 mod load;
+mod mend;
 mod pieces;
+mod scheduling;
 mod schema;
 mod show;
 mod template;
@@ -75,11 +78,11 @@ pub struct Config {
     log_format: LogFormat,
     frontends: u16,
     limits: ClientLimits,
-    keys: Vec<(String, Secret)>,
+    keys: Vec<(Client, Secret)>,
     admin_key: Option<Secret>,
     backends: Vec<CheckedBackend>,
     aliases: BTreeMap<ModelName, Alias>,
-    queue: QueueLimits,
+    scheduling: Scheduling,
     retry: RetryPolicy,
     health: HealthPolicy,
     probe: ProbeSpec,
@@ -196,14 +199,6 @@ impl From<file::Format> for LogFormat {
             file::Format::Text => Self::Text,
             file::Format::Json => Self::Json,
         }
-    }
-}
-
-/// The word by which the configuration knows `value`, one of the enums in [`file`].
-fn word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
     }
 }
 

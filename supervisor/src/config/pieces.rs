@@ -1,17 +1,18 @@
 //! What each part of the instance gets of the configuration.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipc_proto::ids::{BackendId, KeyId};
 use ipc_proto::secret::{Pepper, Secret};
 use ipc_proto::spec::{Access, ClientKey, ClientLimits, WorkerSpec};
 
 use super::address::without_brackets;
+use super::backend::millis_of;
 use super::check::backend_id;
 use super::error::ConfigError;
 use super::{Config, LogFormat, LogLevel};
-use crate::scheduler::catalog::{Catalog, Client, Knobs, LoadPolicy, Strategy};
+use crate::scheduler::catalog::{Catalog, Client};
 
 impl Config {
     /// What the scheduler gets. A backend's id is its place in the file.
@@ -21,11 +22,11 @@ impl Config {
         Catalog {
             backends: backends.map(|(index, backend)| (backend_id(index), backend.catalog.clone())).collect(),
             aliases: self.aliases.clone(),
-            clients: clients.map(|(index, (name, _))| (key_id(index), client(name))).collect(),
-            strategy: Strategy::DeferredModelThenCapable,
-            knobs: Knobs::default(),
-            load_options: LoadPolicy::default(),
-            queue: self.queue,
+            clients: clients.map(|(index, (client, _))| (key_id(index), client.clone())).collect(),
+            strategy: self.scheduling.strategy,
+            knobs: self.scheduling.knobs,
+            load_options: self.scheduling.load_options,
+            queue: self.scheduling.queue,
             retry: self.retry,
             health: self.health,
             frontends: self.frontends,
@@ -51,9 +52,9 @@ impl Config {
 
     /// What frontends know of keys: their digests under `pepper`.
     pub fn access(&self, pepper: Pepper) -> Access {
-        let key = |(index, (name, key)): (usize, &(String, Secret))| ClientKey {
+        let key = |(index, (client, key)): (usize, &(Client, Secret))| ClientKey {
             id: key_id(index),
-            name: name.clone(),
+            name: client.name.clone(),
             digest: pepper.digest(key.expose()),
         };
         Access {
@@ -66,6 +67,17 @@ impl Config {
     /// The bounds on what clients may do to one frontend.
     pub fn client_limits(&self) -> ClientLimits {
         self.limits
+    }
+
+    /// Between two signs of life to a streaming client whose request waits, in milliseconds; 0: none are sent.
+    pub fn heartbeat_ms(&self) -> u64 {
+        millis_of(self.file.proxy.heartbeat_seconds)
+    }
+
+    /// The file in which events and decisions are to be written down for replays; `None`: nowhere. Absolute unless
+    /// the program's own folder is unknown.
+    pub fn record(&self) -> Option<PathBuf> {
+        self.scheduling.record.clone()
     }
 
     /// The least important messages to log.
@@ -108,13 +120,9 @@ impl Config {
     }
 
     /// The word for the strategy, as configured.
-    pub fn strategy(&self) -> String {
-        super::word(&self.file.routing.strategy)
+    pub fn strategy(&self) -> &'static str {
+        self.scheduling.strategy.as_str()
     }
-}
-
-fn client(name: &str) -> Client {
-    Client { name: name.to_owned(), ..Client::default() }
 }
 
 /// The id of the client key at `index` in the file.

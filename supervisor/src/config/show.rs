@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use serde_json::Value as Json;
 
 use super::Config;
-use super::file::{Count, Kind, Switch};
+use super::file::{Count, Kind};
 
-/// The configuration in force, as YAML. Every `auto` is replaced by what it came to, every key by `***`.
+/// The configuration in force, as YAML. Every key's text is replaced by `***`. What was decided at the start is shown as
+/// it was decided; `auto` stays where a backend itself and what is measured decide, again and again.
 pub fn show(config: &Config) -> String {
     block(&effective(config)).into_iter().map(|line| line + "\n").collect()
 }
@@ -22,14 +23,14 @@ fn effective(config: &Config) -> Json {
     file.proxy.limits.shutdown_grace_seconds = None;
     file.proxy.limits.shutdown_seconds = None;
     file.storage.database_path = config.database_path.display().to_string();
+    file.scheduler.record = config.record().map(|path| path.display().to_string());
     for (written, meant) in file.backends.iter_mut().zip(&config.backends) {
         written.url.clone_from(&meant.catalog.url);
         if written.kind == Kind::Unsaid {
             written.kind = Kind::OpenAi;
         }
-        written.slots = Count::Exactly(meant.catalog.slots_at_first());
+        written.slots = meant.catalog.slots.map_or(Count::Auto, Count::Exactly);
         written.max_concurrency = None;
-        written.serialize_by_model = Switch::Exactly(meant.catalog.swaps_at_first());
         written.first_byte_timeout_seconds = u32::try_from(meant.timeouts.first_event_ms / 1000).ok();
         written.header_timeout_seconds = None;
     }

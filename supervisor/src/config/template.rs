@@ -54,14 +54,18 @@ auth:
   api_keys:               # one per client; its name stands in logs and history
     - name: default
       key: {client}
+    # - name: nightly
+    #   key: ${NIGHTLY_KEY}
+    #   class: batch        # nobody waits for its answers: they yield to the others
   admin_key: {admin}
 
 routing:
-  strategy: deferred_model_then_capable   # serve what is loaded, oldest first; then switch
+  strategy: model_turns   # all that waits for the loaded model, then the model that relieves most waiting
   # models:               # other names for models
   #   coder: { model: qwen3-coder-30b }
 
 scheduler:
+  max_wait: 240           # seconds until a model that nobody has loaded may claim a server; off: never
   max_queue: 4096         # one more waiting request is refused with 429
   queue_timeout_seconds: 0   # 0: a request waits until its client leaves
 
@@ -80,6 +84,7 @@ storage:
 
 # {note}
 # type is one of lmstudio, ollama, llamacpp, vllm, openai (anything that speaks its API), anthropic.
+# slots (requests at once) and max_models (models at once) are asked of the server; write them to decide yourself.
 backends:
 {backends}
   # - name: cloud
@@ -87,6 +92,7 @@ backends:
   #   type: openai
   #   api_key: ${OPENAI_API_KEY}
   #   priority: 900         # the lower number is preferred; 100 where nothing is said
+  #   overflow_after: 20    # only for requests that have waited so long, in seconds
 ";
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::*;
 
 mod rules;
+mod scheduling;
 mod shown;
 
 /// A configuration with two clients, an administrator and one backend, in YAML.

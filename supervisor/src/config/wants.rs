@@ -89,6 +89,11 @@ impl<'a> Wants<'a> {
         self.words.iter().find(|word| word.eq_ignore_ascii_case(text)).copied()
     }
 
+    /// The words that may stand in place of a number, for the end of a sentence about the number.
+    pub(super) fn or_words(&self) -> String {
+        if self.words.is_empty() { String::new() } else { format!(" or {}", self.words.join(" or ")) }
+    }
+
     /// A sentence for somebody who wrote something else.
     pub(super) fn expected(&self) -> String {
         let kinds = [

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{Count, Hidden, Switch};
+use super::values::{Count, Hidden, OverflowAfter, Switch};
 
 /// A server that answers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -20,16 +20,25 @@ pub struct Backend {
     pub kind: Kind,
     /// Which backend is preferred among those that could serve: the lower number.
     pub priority: i32,
-    /// How many requests it gets at once. auto: 1 for lmstudio, ollama, llamacpp and fake; 8 for vllm, anthropic
-    /// and openai on the public internet with https; 1 for any other openai.
+    /// How many requests it gets at once. auto: what it says of itself; else 8 for vllm, anthropic and openai on the
+    /// public internet with https, and 1 for the others.
     pub slots: Count<1, 65_535>,
     /// Another name for slots; 0 is auto.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 65_535))]
     pub max_concurrency: Option<u32>,
-    /// Whether it is never asked for a second model while one is answering. auto: yes, except for anthropic and
-    /// for openai on the public internet with https.
+    /// How many models it holds at once. auto: what it says of itself; else 1.
+    pub max_models: Count<1, 65_535>,
+    /// Whether a change of model costs it a load: then it is never asked for one model more while those it holds are
+    /// answering. auto: yes, except for anthropic and for openai on the public internet with https, until measured.
     pub serialize_by_model: Switch,
+    /// It gets only requests that have waited so long, in seconds: for a service that costs money, or a slow machine.
+    /// 0: those that no other backend can begin at once. off: it serves like any other. auto: 0 if a change of model
+    /// costs it nothing and its priority is behind that of a backend that has to load its models, else off.
+    pub overflow_after: OverflowAfter,
+    /// Its share under strategy random, relative to the others'.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub weight: u32,
     /// How long a whole answer that is not streamed may take, in seconds.
     #[schemars(range(min = 1, max = 604_800))]
     pub timeout_seconds: u32,
@@ -68,7 +77,10 @@ impl Default for Backend {
             priority: 100,
             slots: Count::Auto,
             max_concurrency: None,
+            max_models: Count::Auto,
             serialize_by_model: Switch::Auto,
+            overflow_after: OverflowAfter::Auto,
+            weight: 1,
             timeout_seconds: 600,
             first_byte_timeout_seconds: None,
             header_timeout_seconds: None,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A number, or the word for "decide it yourself".
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,6 +30,79 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for Count<MIN, MAX> {
     }
 }
 
+impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
+    /// The number, if there is one.
+    pub fn exactly(self) -> Option<u32> {
+        match self {
+            Self::Exactly(count) => Some(count),
+            Self::Auto => None,
+        }
+    }
+}
+
+/// A number from 0 to `MAX`, or the word for "not at all".
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OrOff<const MAX: u32> {
+    /// This much.
+    Exactly(#[serde(serialize_with = "plain_number")] f64),
+    /// `off`.
+    #[serde(with = "off")]
+    Off,
+}
+
+impl<const MAX: u32> OrOff<MAX> {
+    /// The number; `None`: off.
+    pub fn exactly(self) -> Option<f64> {
+        match self {
+            Self::Exactly(number) => Some(number),
+            Self::Off => None,
+        }
+    }
+}
+
+impl<const MAX: u32> JsonSchema for OrOff<MAX> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("OffOrTo{MAX}").into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [
+            { "const": "off" },
+            { "type": "number", "minimum": 0, "maximum": MAX },
+        ] })
+    }
+}
+
+/// When a backend takes what others have no room for: seconds, or a word.
+#[derive(Clone, Copy, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OverflowAfter {
+    /// Requests that have waited so long, in seconds.
+    Seconds(#[serde(serialize_with = "plain_number")] f64),
+    /// `off`: it serves like any other.
+    #[serde(with = "off")]
+    Off,
+    /// `auto`.
+    #[default]
+    #[serde(with = "auto")]
+    Auto,
+}
+
+impl JsonSchema for OverflowAfter {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OverflowAfter".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [
+            { "const": "auto" },
+            { "const": "off" },
+            { "type": "number", "minimum": 0, "maximum": 604_800 },
+        ] })
+    }
+}
+
 /// Yes, no, or the word for "decide it yourself".
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -42,6 +115,16 @@ pub enum Switch {
     Auto,
 }
 
+impl Switch {
+    /// The choice, if there is one.
+    pub fn exactly(self) -> Option<bool> {
+        match self {
+            Self::Exactly(said) => Some(said),
+            Self::Auto => None,
+        }
+    }
+}
+
 impl JsonSchema for Switch {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Switch".into()
@@ -52,20 +135,60 @@ impl JsonSchema for Switch {
     }
 }
 
+/// Writes a number as people do: 240, not 240.0.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+#[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+pub(super) fn plain_number<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 && number.abs() < 1e15 {
+        serializer.serialize_i64(*number as i64)
+    } else {
+        serializer.serialize_f64(*number)
+    }
+}
+
+/// The same for a number that may be missing.
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+pub(super) fn plain_number_if_any<S: Serializer>(
+    number: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => plain_number(number, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// The word `auto`.
 mod auto {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::{Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("auto")
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "auto" => Ok(()),
-            _ => Err(D::Error::custom("expected auto")),
-        }
+        super::read_word(deserializer, "auto")
+    }
+}
+
+/// The word `off`.
+mod off {
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("off")
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        super::read_word(deserializer, "off")
+    }
+}
+
+fn read_word<'de, D: serde::Deserializer<'de>>(deserializer: D, word: &str) -> Result<(), D::Error> {
+    if String::deserialize(deserializer)? == word {
+        Ok(())
+    } else {
+        Err(serde::de::Error::custom(format!("expected {word}")))
     }
 }
 

@@ -42,7 +42,7 @@ fn cfg_03_every_rule_of_proxy_and_auth_broken_once_names_section_and_key() {
             "proxy.log_level: unknown value \"loud\"; expected debug, info",
         ),
         (with("port: 8080", "log: {format: xml}"), "proxy.log.format: unknown value"),
-        (with("port: 8080", "frontends: 0"), "proxy.frontends: must be between 1 and 64, got 0"),
+        (with("port: 8080", "frontends: 0"), "proxy.frontends: must be between 1 and 64 or auto, got 0"),
         (
             with("port: 8080", "frontends: many"),
             "proxy.frontends: unknown value \"many\"; expected auto or a whole number",
@@ -61,7 +61,7 @@ fn cfg_03_every_rule_of_proxy_and_auth_broken_once_names_section_and_key() {
 fn cfg_03_every_rule_of_the_middle_sections_broken_once_names_section_and_key() {
     refused(&[
         (section("routing: {strategy: magic}"), "routing.strategy: unknown value \"magic\""),
-        (section("routing: {strategy: random}"), "routing.strategy: random is not available in this version"),
+        (section("routing: {strategy: single}"), "routing.strategy: single is not available in this version"),
         (
             section("scheduler: {max_consecutive_per_model: -1}"),
             "scheduler.max_consecutive_per_model: must be at least 0, got -1",
@@ -181,8 +181,8 @@ fn cfg_07_unknown_keys_are_told_with_place_and_help() {
             "13:7: tui.colour: unknown key; the keys here are show_completed_minutes",
         ),
         (
-            backend("weight: 1"),
-            "13:5: backends[0].weight: backends[].weight is not available in this version of proxylm",
+            backend("ports: []"),
+            "13:5: backends[0].ports: backends[].ports is not available in this version of proxylm",
         ),
         (
             section("shutdown_grace_seconds: 5"),
@@ -196,6 +196,20 @@ fn cfg_07_unknown_keys_are_told_with_place_and_help() {
     ];
     for (text, expected) in cases {
         assert_eq!(problems(&text), [expected]);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_comes_with_a_mend() {
+    let cases = [
+        ("c.yaml", "proxy:\n\tport: 1\n", "c.yaml:2:2: tabs", "put spaces"),
+        ("c.json", "{\"proxy\": {},}", "c.json:1:14: ", "no comments"),
+        ("c.toml", "[proxy]\nhost = here\n", "c.toml:2:8: ", "double quotes"),
+    ];
+    for (name, text, said, mend) in cases {
+        let error = load_text(name, text, &Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains(mend)), "{error:?}");
     }
 }
 
@@ -284,7 +298,7 @@ fn what_works_but_is_odd_is_warned_of() {
     let cases = [
         (VALID.to_owned(), ""),
         (with("k1-secret", "sk-proxy-replace-me-secret"), "auth.api_keys[0].key: is the placeholder"),
-        (section("routing: {strategy: preserve_model_coverage}"), "preserve_model_coverage schedules like"),
+        (section("routing: {strategy: fair_share_round_robin}"), "fair_share_round_robin without scheduler."),
         (
             section("scheduler: {max_consecutive_per_model: 3}"),
             "scheduler.max_consecutive_per_model: has no effect",

@@ -7,13 +7,31 @@ fn what_is_shown_reads_back_as_the_same_configuration_without_keys() {
     let text = format!(
         "{VALID}    api_key: secret-key\n    models: ['yes', 'a: b', '7']\n  \
          - {{name: f, type: fake, max_concurrency: 2, fake: {{models: [m], load_seconds: 0.2}}}}\n\
-         routing: {{models: {{'gpt 4': {{model: m, backend: f}}}}}}\n"
+         routing: {{models: {{'gpt 4': {{model: m, backend: f}}}}}}\n\
+         scheduler: {{max_wait: off, turn: 2.5, record: /var/r.jsonl}}\n"
     );
     let config = loaded(&text).config;
     let shown = show(&config);
     assert!(!shown.contains("secret"), "{shown}");
-    for line in ["key: \"***\"", "slots: 2", "serialize_by_model: true", "host: 0.0.0.0", "load_seconds: 0.2"]
-    {
+    let lines = [
+        "key: \"***\"",
+        "slots: auto",
+        "slots: 2",
+        "max_models: auto",
+        "serialize_by_model: auto",
+        "overflow_after: auto",
+        "host: 0.0.0.0",
+        "load_seconds: 0.2",
+        "strategy: model_turns",
+        "max_wait: \"off\"",
+        "turn: 2.5",
+        "pace: 1\n",
+        "record: /var/r.jsonl",
+        "heartbeat_seconds: 10\n",
+        "load_options: bucket",
+        "class: interactive",
+    ];
+    for line in lines {
         assert!(shown.contains(line), "{line}\n{shown}");
     }
     let masked =
