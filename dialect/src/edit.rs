@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::members::{Members, range_of};
+use serde_json::value::RawValue;
+
+use crate::layout::{Fate, Layout, Patch};
+use crate::load::{CONTEXT, LoadEdit, LoadOptions, is_load_option};
+use crate::members::{Members, range_of, without_mark};
 
 /// `body` with its top-level `model` replaced, and no other byte changed.
 ///
@@ -39,9 +43,157 @@ pub fn asking_for_usage(body: &[u8]) -> Option<Vec<u8>> {
     Some([before, b"\"stream_options\":", OPTIONS, comma, after].concat())
 }
 
+/// `body` with its load options as `load` says, and no other byte changed.
+///
+/// Each option is replaced or taken out where the client wrote it, however often; one that the client did not write is
+/// put into the object `options`, which is made if there is none. An `options` that is neither an object nor null
+/// stays as it is, and nothing is put in: it is the backend's to judge. A body that needs no change, or that is no
+/// JSON object, is returned as it is.
+pub fn with_load<'body>(body: &'body [u8], load: &LoadEdit) -> Cow<'body, [u8]> {
+    let LoadEdit::Set(wanted) = load else { return Cow::Borrowed(body) };
+    let (Some(top), Some(brace)) =
+        (Layout::read(without_mark(body)), body.iter().position(|&byte| byte == b'{'))
+    else {
+        return Cow::Borrowed(body);
+    };
+    let mut patch = Patch::new(body);
+    let mut missing = texts(wanted);
+    let mut fates = Vec::with_capacity(top.members.len());
+    let mut options: Vec<&RawValue> = Vec::new();
+    for member in &top.members {
+        fates.push(match member.name().as_deref() {
+            Some(CONTEXT) => fate(wanted, CONTEXT),
+            Some("options") => {
+                options.push(member.value);
+                Fate::Keep
+            }
+            _ => Fate::Keep,
+        });
+    }
+    if fates.iter().any(|fate| matches!(fate, Fate::Become(_))) {
+        missing.retain(|(name, _)| name != CONTEXT);
+    }
+    let last = options.pop();
+    for earlier in options {
+        settle_options(&mut patch, earlier, wanted, Vec::new());
+    }
+    let fresh = match last {
+        Some(value) if value.get() == "null" && !missing.is_empty() => {
+            patch.replace(value, object_of(&missing));
+            Vec::new()
+        }
+        Some(value) => {
+            settle_options(&mut patch, value, wanted, missing);
+            Vec::new()
+        }
+        None if missing.is_empty() => Vec::new(),
+        None => vec![format!("\"options\":{}", object_of(&missing))],
+    };
+    patch.settle(brace, &top, fates, &fresh);
+    patch.apply()
+}
+
+/// Settles the load options in `options`, and puts those of `missing` in that it has not.
+fn settle_options(
+    patch: &mut Patch<'_>,
+    options: &RawValue,
+    wanted: &LoadOptions,
+    mut missing: Vec<(String, String)>,
+) {
+    let Some(layout) = Layout::read(options.get().as_bytes()) else { return };
+    let mut fates = Vec::with_capacity(layout.members.len());
+    for member in &layout.members {
+        fates.push(match member.name() {
+            Some(name) if is_load_option(&name) => {
+                missing.retain(|(other, _)| *other != name);
+                fate(wanted, &name)
+            }
+            _ => Fate::Keep,
+        });
+    }
+    let fresh: Vec<_> = missing.iter().map(written).collect();
+    let brace = range_of(options, patch.body()).start;
+    patch.settle(brace, &layout, fates, &fresh);
+}
+
+/// What becomes of the load option `name`.
+fn fate(wanted: &LoadOptions, name: &str) -> Fate {
+    let text = match name {
+        CONTEXT => wanted.context.map(|context| context.to_string()),
+        _ => wanted.others.get(name).cloned(),
+    };
+    text.map_or(Fate::Go, Fate::Become)
+}
+
+/// The options by name, their values as JSON.
+fn texts(wanted: &LoadOptions) -> Vec<(String, String)> {
+    let context = wanted.context.map(|context| (CONTEXT.to_owned(), context.to_string()));
+    context.into_iter().chain(wanted.others.iter().map(|(name, text)| (name.clone(), text.clone()))).collect()
+}
+
+fn written((name, text): &(String, String)) -> String {
+    format!("{}:{text}", serde_json::Value::from(name.as_str()))
+}
+
+fn object_of(members: &[(String, String)]) -> String {
+    format!("{{{}}}", members.iter().map(written).collect::<Vec<_>>().join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn load_options_change_where_they_are_and_nothing_else_does() {
+        let set = |context: Option<u64>, others: &[(&str, &str)]| {
+            let others = others.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+            LoadEdit::Set(LoadOptions { context, others })
+        };
+        let large = set(Some(8192), &[]);
+        let both = set(Some(8192), &[("num_gpu", "9")]);
+        let none = set(None, &[]);
+        for (body, edit, expected) in [
+            (r#"{"a" : 1}"#, &large, r#"{"options":{"num_ctx":8192},"a" : 1}"#),
+            ("\u{feff} { }", &both, "\u{feff} {\"options\":{\"num_ctx\":8192,\"num_gpu\":9} }"),
+            (r#"{"num_ctx" : 5 ,"a":1}"#, &large, r#"{"num_ctx" : 8192 ,"a":1}"#),
+            (r#"{"num_ctx":5,"a":1}"#, &both, r#"{"options":{"num_gpu":9},"num_ctx":8192,"a":1}"#),
+            (r#"{"options":null,"a":1}"#, &large, r#"{"options":{"num_ctx":8192},"a":1}"#),
+            (r#"{"options": { "seed":1 }}"#, &large, r#"{"options": {"num_ctx":8192, "seed":1 }}"#),
+            (r#"{"options":{"num_gpu":1}}"#, &large, r#"{"options":{"num_ctx":8192}}"#),
+            (r#"{"options":{"num_ctx":"x","seed":1}}"#, &large, r#"{"options":{"num_ctx":8192,"seed":1}}"#),
+            (r#"{"a":1, "num_ctx":5}"#, &none, r#"{"a":1}"#),
+            (r#"{ "num_ctx":5, "a":1 }"#, &none, r#"{ "a":1 }"#),
+            (r#"{"num_ctx":5,"num_ctx":6}"#, &none, "{}"),
+            (
+                r#"{"options":{"num_gpu":1,"seed":2,"num_ctx":3 , "use_mmap":true }}"#,
+                &none,
+                r#"{"options":{"seed":2 }}"#,
+            ),
+            (
+                r#"{"options":{"num_ctx":1},"options":{"seed":2}}"#,
+                &none,
+                r#"{"options":{},"options":{"seed":2}}"#,
+            ),
+            (
+                r#"{"options":{"num_ctx":1},"options":{"seed":2}}"#,
+                &large,
+                r#"{"options":{"num_ctx":8192},"options":{"num_ctx":8192,"seed":2}}"#,
+            ),
+        ] {
+            let edited = with_load(body.as_bytes(), edit).into_owned();
+            assert_eq!(String::from_utf8(edited).unwrap(), expected, "{body}");
+        }
+        for (body, edit) in [
+            (r#"{"num_ctx":5}"#, &LoadEdit::Keep),
+            (r#"{"options":{"num_ctx":8192}}"#, &large),
+            (r#"{"options":"mine"}"#, &large),
+            (r#"{"options":[1]}"#, &none),
+            ("[1]", &large),
+            ("{", &large),
+        ] {
+            assert!(matches!(with_load(body.as_bytes(), edit), Cow::Borrowed(_)), "{body}");
+        }
+    }
 
     fn renamed(body: &str) -> String {
         String::from_utf8(with_model(body.as_bytes(), "n\"w").into_owned()).unwrap()

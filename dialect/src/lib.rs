@@ -3,17 +3,20 @@
 //! | module | owns |
 //! |---|---|
 //! | [`summary`] | the few facts read from a request body: model, stream, sizes, affinity |
-//! | [`edit`] | the smallest changes to a request body: another model name, a wish for usage |
+//! | [`edit`] | the smallest changes to a request body: another model name, a wish for usage, load options |
 //! | [`load`] | options that make an engine load a model anew |
 //! | [`sse`] | incremental reading of server-sent events, however the bytes are cut |
 //! | [`watch`] | what passes by in a response: first event, usage, errors, the end marker |
 //! | [`error`] | error bodies and in-stream error events in each dialect |
+//! | [`heartbeat`] | signs of life in a stream, and where one fits |
 
 use serde::{Deserialize, Serialize};
 
 pub mod edit;
 pub mod error;
 mod fault;
+mod layout;
+pub mod heartbeat;
 pub mod load;
 mod members;
 pub mod sse;

@@ -22,6 +22,8 @@ pub(crate) struct Members<'a> {
     pub(crate) max_tokens: Option<&'a RawValue>,
     pub(crate) max_completion_tokens: Option<&'a RawValue>,
     pub(crate) max_output_tokens: Option<&'a RawValue>,
+    pub(crate) num_ctx: Option<&'a RawValue>,
+    pub(crate) options: Option<&'a RawValue>,
     pub(crate) system: Option<&'a RawValue>,
     /// `prompt` or `input`, whichever the endpoint has.
     pub(crate) prompt: Option<&'a RawValue>,
@@ -55,6 +57,8 @@ enum Name {
     MaxTokens,
     MaxCompletionTokens,
     MaxOutputTokens,
+    NumCtx,
+    Options,
     System,
     Prompt,
     Input,
@@ -88,6 +92,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 Name::MaxTokens => &mut found.max_tokens,
                 Name::MaxCompletionTokens => &mut found.max_completion_tokens,
                 Name::MaxOutputTokens => &mut found.max_output_tokens,
+                Name::NumCtx => &mut found.num_ctx,
+                Name::Options => &mut found.options,
                 Name::System => &mut found.system,
                 Name::Prompt | Name::Input => &mut found.prompt,
                 Name::Messages => {

@@ -66,7 +66,8 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Summary, BadBody> {
         }
     };
     let stream = read_stream(members.stream)?;
-    Ok(Summary { model, stream, max_output_tokens, affinity, load: LoadOptions::default() })
+    let load = LoadOptions::read(members.num_ctx, members.options);
+    Ok(Summary { model, stream, max_output_tokens, affinity, load })
 }
 
 fn check_object(body: &[u8]) -> Result<(), BadBody> {
@@ -148,7 +149,7 @@ fn read_required_max_tokens(max_tokens: Option<&RawValue>) -> Result<u64, BadBod
 }
 
 /// The number, if it is whole and not negative, however it is written.
-fn whole_number(raw: &RawValue) -> Option<u64> {
+pub(crate) fn whole_number(raw: &RawValue) -> Option<u64> {
     let text = raw.get();
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
@@ -231,6 +232,14 @@ mod tests {
         assert_eq!(chat(r#"{"model":"m","max_tokens":null}"#).unwrap().max_output_tokens, None);
         assert_eq!(chat(r#"{"model":"m","max_tokens":-1}"#).unwrap().max_output_tokens, None);
         assert_eq!(chat(r#"{"model":"m","messages":1}"#).unwrap().model, "m");
+    }
+
+    #[test]
+    fn load_options_are_read_beside_the_rest() {
+        let load = chat(r#"{"options":{"num_ctx":8192,"num_gpu":9,"seed":1},"model":"m"}"#).unwrap().load;
+        assert_eq!((load.context, load.others.len()), (Some(8192), 1));
+        assert_eq!(load.others["num_gpu"], "9");
+        assert!(chat(r#"{"model":"m","options":{"num_ctx":"x"},"num_ctx":{}}"#).unwrap().load.is_empty());
     }
 
     #[test]

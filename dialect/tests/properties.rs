@@ -2,6 +2,9 @@
 
 mod transcripts;
 
+use std::borrow::Cow;
+
+use dialect::load::{LoadEdit, LoadOptions};
 use dialect::watch::{BackendError, StreamWatch, usage_in_body};
 use dialect::{Endpoint, Usage, edit, summary};
 use proptest::prelude::*;
@@ -181,6 +184,8 @@ fn take_everything(endpoint: Endpoint, bytes: &[u8], name: &str, cuts: &[Index])
         assert!(name.is_empty() || summary::read(endpoint, &renamed).is_ok());
         assert!(asking.is_none_or(|body| summary::read(endpoint, &body) == Ok(read)));
     }
+    let _ =
+        edit::with_load(bytes, &LoadEdit::Set(LoadOptions { context: Some(1), ..LoadOptions::default() }));
     let _ = usage_in_body(endpoint, bytes);
     let _ = watch_in_parts(endpoint, true, &cut(bytes, cuts));
 }
@@ -237,5 +242,89 @@ proptest! {
         let seen = watch_in_parts(Endpoint::ChatCompletions, true, &cut(stream.as_bytes(), &cuts));
         prop_assert!(seen.out == stream.as_bytes(), "the bytes are unchanged");
         prop_assert!(seen.has_begun && seen.is_complete && seen.is_between_events);
+    }
+}
+
+/// Load options as a summary reads them.
+fn load_options() -> impl Strategy<Value = LoadOptions> {
+    let other = prop_oneof![
+        (
+            select(vec!["num_gpu", "num_batch", "num_thread"]),
+            (0_u32..99).prop_map(|number| number.to_string())
+        ),
+        (select(vec!["use_mmap", "low_vram"]), any::<bool>().prop_map(|flag| flag.to_string())),
+    ];
+    let others =
+        prop::collection::btree_map(other.clone().prop_map(|(name, _)| name.to_owned()), other, 0..4);
+    (prop::option::of(1_u64..=u64::from(u32::MAX)), others).prop_map(|(context, others)| {
+        let others = others.into_values().map(|(name, value)| (name.to_owned(), value));
+        LoadOptions { context, others: others.collect() }
+    })
+}
+
+/// A load option as a client writes it, good or bad.
+fn written_option() -> impl Strategy<Value = String> {
+    let name = select(vec!["num_ctx", "num_gpu", "num_thread", "use_mmap", "num\\u005fctx"]);
+    let value = select(vec!["8192", "0", "-1", "null", "true", "4096.0", "\"x\"", "{\"num_ctx\":1}"]);
+    (name, value, select(vec!["", " ", "\n\t"]))
+        .prop_map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}{space}"))
+}
+
+/// Members in any order, with load options among them, and without.
+fn mixed(option: impl Strategy<Value = String>) -> impl Strategy<Value = (String, Vec<String>)> {
+    prop::collection::vec(
+        prop_oneof![member().prop_map(|m| (m, true)), option.prop_map(|o| (o, false))],
+        0..6,
+    )
+    .prop_map(|members| {
+        let all: Vec<_> = members.iter().map(|(member, _)| member.clone()).collect();
+        (all.join(","), members.into_iter().filter_map(|(member, stays)| stays.then_some(member)).collect())
+    })
+}
+
+proptest! {
+    #[test]
+    fn other_load_options_leave_all_other_members(
+        top in mixed(written_option().prop_filter("", |option| option.contains("ctx\""))),
+        inner in prop::option::of(mixed(written_option())),
+        wanted in load_options(),
+    ) {
+        let options = inner.as_ref().map(|(all, _)| format!(",\"options\" :{{{all}}}")).unwrap_or_default();
+        let comma = if top.0.is_empty() { "" } else { "," };
+        let body = format!(" {{{}{comma}\"model\":\"m\"{options}}}\n", top.0);
+        let edit = LoadEdit::Set(wanted.clone());
+        let edited = edit::with_load(body.as_bytes(), &edit).into_owned();
+        prop_assert_eq!(&LoadOptions::of(&edited), &wanted);
+        prop_assert_eq!(summary::read(Endpoint::Embeddings, &edited).unwrap().load, wanted);
+        prop_assert!(matches!(edit::with_load(&edited, &edit), Cow::Borrowed(_)), "again changes nothing");
+        let edited = String::from_utf8(edited).unwrap();
+        let mut rest = edited.as_str();
+        // What stays is written in it as it was, in its order.
+        let stays = top.1.iter().chain(inner.iter().flat_map(|(_, stays)| stays));
+        for member in stays {
+            let place = rest.find(member.trim());
+            prop_assert!(place.is_some(), "{member} is not in {edited}");
+            rest = &rest[place.unwrap() + member.trim().len()..];
+        }
+        let is_framed = edited.starts_with(" {") && edited.ends_with("}\n");
+        prop_assert!(is_framed, "{edited}");
+        let before: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let after: serde_json::Value = serde_json::from_str(&edited).unwrap();
+        let other = |value: &serde_json::Value| -> Vec<(String, serde_json::Value)> {
+            let members = value.as_object().into_iter().flatten();
+            let ours = ["num_ctx", "num_gpu", "num_batch", "num_thread", "use_mmap", "low_vram", "options"];
+            members.filter(|(name, _)| !ours.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
+        };
+        prop_assert_eq!(other(&before), other(&after));
+        let none = serde_json::Value::Null;
+        let inner = |value: &serde_json::Value| other(value.get("options").unwrap_or(&none));
+        prop_assert_eq!(inner(&before), inner(&after));
+    }
+
+    #[test]
+    fn any_bytes_can_be_asked_to_change_their_load_options(bytes in ".{0,40}", wanted in load_options()) {
+        let edited = edit::with_load(bytes.as_bytes(), &LoadEdit::Set(wanted));
+        let is_object = serde_json::from_str::<serde_json::Value>(&bytes).is_ok_and(|value| value.is_object());
+        prop_assert!(is_object || matches!(edited, Cow::Borrowed(_)));
     }
 }

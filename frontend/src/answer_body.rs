@@ -7,16 +7,19 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use dialect::heartbeat::Seam;
 use http_body::{Body, Frame, SizeHint};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::Label;
 use ipc_proto::stream::Answer;
 
+use crate::awaited::{Awaited, Next};
 use crate::desk::Case;
 use crate::dispatch::Connection;
+use crate::heartbeat::Heartbeat;
 use crate::reception::Caller;
 use crate::refusal::Refusal;
 use crate::shared::Shared;
@@ -32,6 +35,8 @@ pub(crate) enum AnswerBody {
     Whole(Bytes),
     /// What the worker sends.
     Relayed(Box<Relay>),
+    /// What is found yet, and signs of life until then.
+    Awaited(Box<Awaited>),
 }
 
 impl AnswerBody {
@@ -44,7 +49,7 @@ impl AnswerBody {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Whole(bytes) => bytes.len(),
-            Self::Relayed(_) => 0,
+            Self::Relayed(_) | Self::Awaited(_) => 0,
         }
     }
 }
@@ -57,12 +62,21 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokeOff>>> {
-        match self.get_mut() {
-            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Relayed(relay) => {
-                relay.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
-            }
+        let this = self.get_mut();
+        loop {
+            let piece = match this {
+                Self::Whole(bytes) if bytes.is_empty() => None,
+                Self::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
+                Self::Relayed(relay) => ready!(relay.poll_piece(cx)),
+                Self::Awaited(awaited) => match ready!(awaited.poll_next(cx)) {
+                    Next::Beat(bytes) => Some(Ok(bytes)),
+                    Next::Body(body) => {
+                        *this = body;
+                        continue;
+                    }
+                },
+            };
+            return Poll::Ready(piece.map(|piece| piece.map(Frame::data)));
         }
     }
 
@@ -70,6 +84,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::Relayed(relay) => relay.over,
+            Self::Awaited(_) => false,
         }
     }
 
@@ -77,6 +92,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Relayed(relay) => relay.remaining.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Awaited(_) => SizeHint::default(),
         }
     }
 }
@@ -91,6 +107,8 @@ pub(crate) struct Relay {
     events: Option<Voice>,
     remaining: Option<u64>,
     over: bool,
+    heartbeat: Option<Heartbeat>,
+    seam: Seam,
 }
 
 /// How to word an error for this client.
@@ -111,6 +129,8 @@ pub(crate) struct Parcel {
     pub(crate) events: bool,
     /// The length of the body, where known.
     pub(crate) body_bytes: Option<u64>,
+    /// When its pauses have to be bridged, if it is a stream of events.
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 impl Relay {
@@ -125,6 +145,8 @@ impl Relay {
             events: parcel.events.then(voice),
             remaining: parcel.body_bytes,
             over: false,
+            heartbeat: parcel.heartbeat.filter(|_| parcel.events),
+            seam: Seam::default(),
         }
     }
 
@@ -138,13 +160,20 @@ impl Relay {
             }
             let answer = match (self.early.pop_front(), &mut self.connection) {
                 (Some(answer), _) => answer,
-                (None, Some(connection)) => std::task::ready!(connection.poll_answer(cx)),
+                (None, Some(connection)) => match connection.poll_answer(cx) {
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => return self.poll_beat(cx),
+                },
                 (None, None) => return Poll::Ready(None),
             };
             match answer {
                 Answer::Chunk(bytes) if bytes.is_empty() => {}
                 Answer::Chunk(bytes) => {
                     self.case.count(bytes.len());
+                    if let Some(heartbeat) = &mut self.heartbeat {
+                        heartbeat.moved();
+                        self.seam.pass(&bytes);
+                    }
                     if let Some(remaining) = &mut self.remaining {
                         *remaining = remaining.saturating_sub(bytes.len() as u64);
                     }
@@ -163,6 +192,17 @@ impl Relay {
                     let failure = Failure::new(FailureKind::WorkerLost, "the worker began its answer twice");
                     return Poll::Ready(Some(self.fail(failure)));
                 }
+            }
+        }
+    }
+
+    /// A sign of life in a pause between two events; inside a long one there is no place for it.
+    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokeOff>>> {
+        let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
+        loop {
+            let beat = ready!(heartbeat.poll_due(cx));
+            if self.seam.is_open() {
+                return Poll::Ready(Some(Ok(beat)));
             }
         }
     }

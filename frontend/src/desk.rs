@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use ipc_proto::control::{Admission, FromFrontend, Grant, Outcome};
+use ipc_proto::control::{Admission, FromFrontend, Grant, Outcome, Waiting};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{GrantId, RequestId};
 use ipc_proto::link::{Outbox, SendError};
@@ -22,8 +22,8 @@ use crate::clock;
 pub(crate) enum Word {
     /// Go to this worker.
     Granted(Box<Grant>),
-    /// Tell the client this.
-    Rejected(Failure),
+    /// Tell the client this, and how long it would have waited, if it was refused for want of room or time.
+    Rejected(Failure, Option<Waiting>),
 }
 
 /// The open exchanges and the way to the supervisor.

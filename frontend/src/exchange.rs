@@ -1,7 +1,8 @@
 //! One exchange, from its body to the commit: read, admitted, granted, tried, perhaps tried again, answered.
 //!
 //! The body is kept until the answer begins, so that another attempt can be made; afterwards the
-//! [`AnswerBody`] owns what is left of the exchange. Dropping either cancels it wherever it is.
+//! [`AnswerBody`] owns what is left of the exchange. Dropping either cancels it wherever it is. A streaming client
+//! that waits is told so meanwhile, by [`awaited`].
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,23 +15,27 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use ipc_proto::control::{Admission, Grant};
+use ipc_proto::control::{Admission, Class, Grant, Waiting};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{KeyId, ModelName};
 use ipc_proto::stream::{Answer, Head, Open};
 
 use crate::answer_body::{AnswerBody, Parcel, Relay};
+use crate::body::{self, Kept};
 use crate::desk::{Case, Word};
 use crate::dispatch::{self, Attempt, Connection};
+use crate::heartbeat::Heartbeat;
 use crate::reception::Caller;
 use crate::refusal::{self, Refusal};
 use crate::shared::{Shared, Terms};
-use crate::{body, forward};
+use crate::{awaited, forward};
 
 const BACKEND: HeaderName = HeaderName::from_static("x-proxylm-backend");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-proxylm-attempts");
-const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Tells a reverse proxy in front of us to pass a stream on as it comes.
+pub(crate) const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const TIMEOUT: &str = "x-proxylm-timeout-ms";
+const CLASS: &str = "x-proxylm-class";
 
 /// Who asks for what, and under which terms.
 pub(crate) struct Asker {
@@ -43,12 +48,53 @@ pub(crate) struct Asker {
 }
 
 /// The request, as every attempt sends it.
-struct Errand<'a> {
-    caller: &'a Caller,
+struct Errand {
+    caller: Caller,
     endpoint: Endpoint,
     summary: Summary,
     head: Parts,
-    body: Bytes,
+    body: Kept,
+}
+
+/// What came of the attempts.
+pub(crate) enum Found {
+    /// One is answered.
+    Begun(Box<Begun>),
+    /// There is no answer, and will be none.
+    Refused(Box<Refused>),
+}
+
+/// An answer that begins.
+pub(crate) struct Begun {
+    /// The exchange.
+    pub(crate) case: Case,
+    /// How the answer begins.
+    pub(crate) head: Head,
+    /// Where the rest comes from.
+    pub(crate) connection: Connection,
+    /// The backend's name, as a header.
+    pub(crate) backend: Option<HeaderValue>,
+    /// How many attempts were made.
+    pub(crate) attempts: u32,
+}
+
+impl Begun {
+    /// Whether it is what a client that wants a stream was promised.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.head.events && (200..300).contains(&self.head.status)
+    }
+}
+
+/// An exchange that ends with an error of ours.
+pub(crate) struct Refused {
+    /// The exchange.
+    pub(crate) case: Case,
+    /// Why.
+    pub(crate) failure: Failure,
+    /// What the client is told.
+    pub(crate) refusal: Refusal,
+    /// How many attempts were made.
+    pub(crate) attempts: u32,
 }
 
 /// Carries `request` through to the beginning of its answer.
@@ -67,12 +113,38 @@ pub(crate) async fn run(
     let kept = body::read(&head.headers, incoming, &asker.terms.limits, &shared.budget, closing).await?;
     let summary = summary::read(asker.endpoint, &kept.bytes)
         .map_err(|bad| Refusal::because(FailureKind::BadRequest, bad.message).at(bad.param))?;
+    let class = class(&head.headers)?;
     let name = asker.terms.keyring.name(asker.key);
     tracing::debug!(request = %caller.label, client = name, model = summary.model, "admitting");
-    let admission = admission(caller, &asker, &summary, &head, kept.bytes.len());
+    let admission = Admission { class, ..admission(caller, &asker, &summary, &head, kept.bytes.len()) };
     let case = shared.desk.admit(admission, caller.arrived).map_err(|failure| Refusal::of(&failure, None))?;
-    let errand = Errand { caller, endpoint: asker.endpoint, summary, head, body: kept.bytes.clone() };
-    Ok(pursue(shared, &asker.terms, &errand, case).await)
+    let is_stream = summary.stream && asker.endpoint != Endpoint::Embeddings;
+    let errand = Errand { caller: caller.clone(), endpoint: asker.endpoint, summary, head, body: kept };
+    // Owns what it needs, because it may have to go on when the head of the answer is out.
+    let pursuit = {
+        let (shared, terms) = (Arc::clone(shared), Arc::clone(&asker.terms));
+        Box::pin(async move { pursue(&shared, &terms, &errand, case).await })
+    };
+    Ok(match asker.terms.heartbeat.filter(|_| is_stream) {
+        Some(interval) => {
+            let heartbeat = Heartbeat::new(interval, caller.dialect);
+            awaited::answer(shared, caller, pursuit, heartbeat).await
+        }
+        None => present(shared, caller, pursuit.await, None),
+    })
+}
+
+/// The class that the request claims for itself, if it does.
+fn class(headers: &HeaderMap) -> Result<Option<Class>, Refusal> {
+    let Some(value) = headers.get(CLASS) else { return Ok(None) };
+    let word = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
+    let (one, other) = (Class::Interactive.as_str(), Class::Batch.as_str());
+    Class::from_word(&word).map(Some).ok_or_else(|| {
+        Refusal::because(
+            FailureKind::BadRequest,
+            format!("the header {CLASS} is either `{one}` or `{other}`"),
+        )
+    })
 }
 
 fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, length: usize) -> Admission {
@@ -96,45 +168,38 @@ fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, le
 }
 
 /// Makes attempts as they are granted, until one is answered or there will be none.
-async fn pursue(
-    shared: &Arc<Shared>,
-    terms: &Terms,
-    errand: &Errand<'_>,
-    case: Case,
-) -> Response<AnswerBody> {
+async fn pursue(shared: &Arc<Shared>, terms: &Terms, errand: &Errand, case: Case) -> Found {
     let mut attempts = 0;
     loop {
         let grant = match poll_fn(|cx| case.poll_word(cx)).await {
             Ok(Word::Granted(grant)) => grant,
-            Ok(Word::Rejected(failure)) | Err(failure) => return tell(errand, case, attempts, failure),
+            Ok(Word::Rejected(failure, waiting)) => {
+                return refuse(errand, case, attempts, failure, waiting);
+            }
+            Err(failure) => return refuse(errand, case, attempts, failure, None),
         };
         attempts = grant.attempt;
-        let body = errand.body.clone();
+        let body = errand.body.bytes.clone();
         match dispatch::attempt(&shared.pool, &grant, errand.open(&grant), body, &case).await {
             Attempt::Begun(head, connection) => {
-                let mut response = commit(shared, errand.caller, case, *head, connection);
-                let headers = response.headers_mut();
-                if let Some(backend) = terms.backend(grant.worker.backend) {
-                    headers.insert(BACKEND, backend);
-                }
-                count(headers, attempts);
-                return response;
+                let backend = terms.backend(grant.worker.backend);
+                return Found::Begun(Box::new(Begun { case, head: *head, connection, backend, attempts }));
             }
-            Attempt::Ended(failure) => return tell(errand, case, attempts, failure),
+            Attempt::Ended(failure) => return refuse(errand, case, attempts, failure, None),
             Attempt::Failed(failure) => {
                 tracing::debug!(
                     request = %errand.caller.label, worker = %grant.worker, code = failure.kind.code(),
                     detail = failure.detail, "an attempt failed"
                 );
                 if let Err(failure) = case.attempt_failed(grant.grant, failure) {
-                    return tell(errand, case, attempts, failure);
+                    return refuse(errand, case, attempts, failure, None);
                 }
             }
         }
     }
 }
 
-impl Errand<'_> {
+impl Errand {
     fn open(&self, grant: &Grant) -> Open {
         Open {
             grant: grant.grant,
@@ -146,15 +211,33 @@ impl Errand<'_> {
             load: grant.load.clone(),
             query: self.head.uri.query().map(str::to_owned),
             headers: forward::to_backend(&self.head.headers),
-            body_bytes: self.body.len() as u64,
+            body_bytes: self.body.bytes.len() as u64,
         }
     }
 }
 
+fn refuse(errand: &Errand, case: Case, attempts: u32, failure: Failure, waiting: Option<Waiting>) -> Found {
+    let refusal = Refusal::of(&failure, Some(&errand.summary.model)).after(waiting);
+    Found::Refused(Box::new(Refused { case, failure, refusal, attempts }))
+}
+
+/// The response that begins with what was `found`; pauses in a stream are bridged by `heartbeat`.
+pub(crate) fn present(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    found: Found,
+    heartbeat: Option<Heartbeat>,
+) -> Response<AnswerBody> {
+    match found {
+        Found::Refused(refused) => tell(caller, *refused),
+        Found::Begun(begun) => commit(shared, caller, *begun, heartbeat),
+    }
+}
+
 /// Ends the exchange with an error of ours.
-fn tell(errand: &Errand<'_>, mut case: Case, attempts: u32, failure: Failure) -> Response<AnswerBody> {
-    let refusal = Refusal::of(&failure, Some(&errand.summary.model));
-    let mut response = refusal.response(errand.caller);
+fn tell(caller: &Caller, refused: Refused) -> Response<AnswerBody> {
+    let Refused { mut case, failure, refusal, attempts } = refused;
+    let mut response = refusal.response(caller);
     case.begin(refusal.status.as_u16());
     case.count(response.body().len());
     case.close(Some(failure));
@@ -173,36 +256,53 @@ fn count(headers: &mut HeaderMap, attempts: u32) {
 fn commit(
     shared: &Arc<Shared>,
     caller: &Caller,
-    mut case: Case,
-    head: Head,
-    mut connection: Connection,
+    mut begun: Begun,
+    heartbeat: Option<Heartbeat>,
 ) -> Response<AnswerBody> {
     // Below 200 there is more to come, which there is not.
-    let status = StatusCode::from_u16(head.status).ok().filter(|status| !status.is_informational());
+    let status = StatusCode::from_u16(begun.head.status).ok().filter(|status| !status.is_informational());
     let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
-    case.begin(status.as_u16());
-    let mut early = VecDeque::new();
-    let body = if let Some(bytes) = whole(&mut connection, &mut early) {
-        shared.pool.put(connection);
-        case.count(bytes.len());
-        case.complete();
-        AnswerBody::Whole(bytes)
-    } else {
-        let parcel = Parcel { case, connection, early, events: head.events, body_bytes: head.body_bytes };
-        AnswerBody::Relayed(Box::new(Relay::new(shared, caller, parcel)))
-    };
+    begun.head.status = status.as_u16();
+    let (events, attempts, backend) = (begun.head.events, begun.attempts, begun.backend.take());
+    let upstream = std::mem::take(&mut begun.head.headers);
+    let body = relay(shared, caller, begun, heartbeat);
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    forward::to_client(head.headers, response.headers_mut());
-    if head.events {
-        let headers = response.headers_mut();
+    let headers = response.headers_mut();
+    forward::to_client(upstream, headers);
+    if events {
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
         headers.insert(BUFFERING, HeaderValue::from_static("no"));
     }
+    if let Some(backend) = backend {
+        headers.insert(BACKEND, backend);
+    }
+    count(headers, attempts);
     if status.is_client_error() || status.is_server_error() {
         refusal::mark_upstream(&mut response);
     }
     response
+}
+
+/// The body of an answer that begins now.
+pub(crate) fn relay(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    begun: Begun,
+    heartbeat: Option<Heartbeat>,
+) -> AnswerBody {
+    let Begun { mut case, head, mut connection, .. } = begun;
+    case.begin(head.status);
+    let mut early = VecDeque::new();
+    if let Some(bytes) = whole(&mut connection, &mut early) {
+        shared.pool.put(connection);
+        case.count(bytes.len());
+        case.complete();
+        return AnswerBody::Whole(bytes);
+    }
+    let (events, body_bytes) = (head.events, head.body_bytes);
+    let parcel = Parcel { case, connection, early, events, body_bytes, heartbeat };
+    AnswerBody::Relayed(Box::new(Relay::new(shared, caller, parcel)))
 }
 
 /// The whole body, if all of it came together with the head, as small answers do; else what has come is in `early`.

@@ -7,6 +7,7 @@
 //! | `exchange`, `body`, `forward` | one request from its body to the beginning of its answer |
 //! | `desk` | the open exchanges, and what supervisor and frontend say about them |
 //! | `dispatch`, `answer_body` | one attempt: to the worker, and back to the client |
+//! | `awaited`, `heartbeat` | signs of life for streaming clients that wait |
 //! | `refusal` | errors of ours, worded for the client |
 //! | `models`, `health` | what is answered without anybody else |
 //!
@@ -40,6 +41,7 @@ use crate::shared::Shared;
 
 mod answer_body;
 mod auth;
+mod awaited;
 mod body;
 mod client_io;
 mod clock;
@@ -48,6 +50,7 @@ mod dispatch;
 mod exchange;
 mod forward;
 mod health;
+mod heartbeat;
 mod models;
 mod reception;
 mod refusal;
@@ -249,8 +252,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = ()>> Ear<'_, S, C> {
         let desk = &self.shared.desk;
         match message {
             ToFrontend::Granted(grant) => desk.hand(grant.request, Word::Granted(grant)),
-            ToFrontend::Rejected { request, failure, waiting: _ } => {
-                desk.hand(request, Word::Rejected(failure))
+            ToFrontend::Rejected { request, failure, waiting } => {
+                desk.hand(request, Word::Rejected(failure, waiting));
             }
             ToFrontend::Cancel { request } => {
                 desk.end(request, Failure::new(FailureKind::Cancelled, "cancelled by an operator"));

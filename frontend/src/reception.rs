@@ -23,6 +23,7 @@ use crate::{body, clock, exchange, health};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// One request, as far as every answer to it depends on it.
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// Our id for it.
     pub(crate) request: RequestId,
@@ -60,7 +61,7 @@ fn respond(caller: &Caller, outcome: Option<Result<Response<AnswerBody>, Refusal
     let mut response = match outcome {
         Some(Ok(response)) => response,
         Some(Err(refusal)) => {
-            tracing::debug!(request = %caller.label, code = refusal.code, "refusing");
+            tracing::debug!(request = %caller.label, code = &*refusal.code, "refusing");
             refusal.response(caller)
         }
         None => {
@@ -139,7 +140,7 @@ fn not_found(message: &'static str) -> Refusal {
 }
 
 /// Runs `future`; `None` when it panics.
-async fn guarded<F: Future>(future: F) -> Option<F::Output> {
+pub(crate) async fn guarded<F: Future>(future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         // After a panic the future is not polled again; what it shared with others is consistent at every await.

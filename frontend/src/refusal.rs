@@ -8,8 +8,10 @@ use dialect::Dialect;
 use dialect::error::ErrorReport;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+use ipc_proto::control::Waiting;
 use ipc_proto::failure::{Failure, FailureKind, Origin, Wait};
 use ipc_proto::ids::Label;
+use serde_json::Value;
 
 use crate::answer_body::AnswerBody;
 use crate::auth::NoEntry;
@@ -17,6 +19,8 @@ use crate::reception::Caller;
 
 const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-proxylm-error-source");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const POSITION: HeaderName = HeaderName::from_static("x-proxylm-queue-position");
+const ESTIMATE: HeaderName = HeaderName::from_static("x-proxylm-estimated-wait-ms");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// When to come again where nobody said, in seconds.
@@ -28,11 +32,12 @@ pub(crate) struct Refusal {
     /// The HTTP status.
     pub(crate) status: StatusCode,
     /// The stable code.
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     message: Cow<'static, str>,
     param: Option<&'static str>,
     upstream: bool,
     extra: Extra,
+    waiting: Option<Waiting>,
 }
 
 /// The header that goes with some refusals.
@@ -50,7 +55,15 @@ impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         let later = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let extra = if later { Extra::RetryAfter(DEFAULT_RETRY_AFTER) } else { Extra::None };
-        Self { status, code, message: message.into(), param: None, upstream: false, extra }
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            param: None,
+            upstream: false,
+            extra,
+            waiting: None,
+        }
     }
 
     /// How `failure` is told, to somebody who asked for `model`.
@@ -92,6 +105,34 @@ impl Refusal {
         Self { extra: Extra::Allow(allowed), ..refusal }
     }
 
+    /// A backend's own error of this status, in its words as far as they can be read; for where its answer cannot
+    /// be passed on as it is.
+    pub(crate) fn quoting(status: u16, body: &[u8]) -> Self {
+        let kind = if status >= 400 { FailureKind::Declined } else { FailureKind::Malformed };
+        let mut refusal = Self::of(&Failure::new(kind, ""), None);
+        if let (FailureKind::Declined, Ok(status)) = (kind, StatusCode::from_u16(status)) {
+            refusal.status = status;
+        }
+        let said: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error =
+            said.get("error").unwrap_or(if kind == FailureKind::Declined { &said } else { &Value::Null });
+        let text = |key: &str| error.get(key).and_then(Value::as_str);
+        if let Some(message) = error.as_str().or_else(|| text("message")).or_else(|| text("detail")) {
+            refusal.message = message.to_owned().into();
+        }
+        if let Some(code) = text("code") {
+            refusal.code = code.to_owned().into();
+        }
+        refusal
+    }
+
+    /// The same, telling how long the request would have waited.
+    #[must_use]
+    pub(crate) fn after(mut self, waiting: Option<Waiting>) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
     /// The same, blaming a field of the request.
     #[must_use]
     pub(crate) fn at(mut self, param: Option<&'static str>) -> Self {
@@ -111,6 +152,10 @@ impl Refusal {
             Extra::None => {}
             Extra::RetryAfter(seconds) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+                if let Some(waiting) = self.waiting {
+                    headers.insert(POSITION, HeaderValue::from(waiting.position));
+                    headers.insert(ESTIMATE, HeaderValue::from(waiting.estimated_wait_ms));
+                }
             }
             Extra::NeverRetry => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
@@ -133,7 +178,7 @@ impl Refusal {
     fn report<'a>(&'a self, label: &'a Label) -> ErrorReport<'a> {
         ErrorReport {
             status: self.status.as_u16(),
-            code: self.code,
+            code: &self.code,
             message: &self.message,
             param: self.param,
             request_id: label.as_str(),

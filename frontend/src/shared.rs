@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 use ipc_proto::control::Directory;
@@ -33,6 +34,8 @@ pub(crate) struct Terms {
     pub(crate) keyring: Keyring,
     /// Limits on clients.
     pub(crate) limits: ClientLimits,
+    /// Between two signs of life to a streaming client, if there are to be any.
+    pub(crate) heartbeat: Option<Duration>,
     backends: HashMap<BackendId, HeaderValue>,
 }
 
@@ -44,6 +47,7 @@ impl Terms {
         Self {
             keyring: Keyring::new(&spec.access),
             limits: spec.limits,
+            heartbeat: (spec.heartbeat_ms > 0).then(|| Duration::from_millis(spec.heartbeat_ms)),
             backends: spec.backends.iter().filter_map(named).collect(),
         }
     }

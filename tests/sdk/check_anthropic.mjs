@@ -7,6 +7,7 @@ import { client as options, nothingLive, raised, run, url } from "./checks.mjs";
 
 const model = "fake-small";
 const long = "fake-other"; // on a backend that talks for many seconds
+const [slow, late] = ["fake-slow", "fake-late"]; // on one backend that takes seconds to load either, one after the other
 const messages = [{ role: "user", content: "Say something." }];
 const client = new Anthropic({ baseURL: url, ...options });
 
@@ -38,7 +39,7 @@ await run(`anthropic ${VERSION} (JavaScript)`, {
   async models() {
     const listed = [];
     for await (const one of client.models.list()) listed.push(one.id);
-    assert.deepEqual(listed.sort(), ["fake-large", "fake-other", "fake-small"]);
+    assert.deepEqual(listed.sort(), ["fake-large", "fake-late", "fake-other", "fake-slow", "fake-small"]);
     const one = await client.models.retrieve(model);
     assert.deepEqual([one.id, one.type], [model, "model"]);
   },
@@ -73,5 +74,28 @@ await run(`anthropic ${VERSION} (JavaScript)`, {
   async "a base URL with v1"() {
     const odd = new Anthropic({ baseURL: `${url}/v1`, ...options });
     assert.ok((await odd.messages.create({ model, messages, max_tokens: 2 })).content[0]);
+  },
+
+  async "waiting longer than its patience"() {
+    // Without an answer's head for so many milliseconds it gives up.
+    const hasty = client.withOptions({ timeout: 2_000 });
+    const ask = (model, headers) => hasty.messages.create({ model, messages, max_tokens: 8, stream: true }, { headers });
+    const text = async (stream) => {
+      const events = [];
+      for await (const event of stream) events.push(event);
+      assert.deepEqual([events[0].type, events.at(-1).type], ["message_start", "message_stop"]);
+      return events.map((event) => event.delta?.text ?? "").join("");
+    };
+    // It has its head while the model loads; the others wait behind it.
+    const first = await ask(slow);
+    const refused = async () => text(await ask(late, { "X-Proxylm-Timeout-Ms": "1500" }));
+    const [one, other, error] = await Promise.all([
+      text(first),
+      ask(late).then(text),
+      raised(Anthropic.APIError, refused),
+    ]);
+    assert.ok(one && other, "no text");
+    assert.equal(error.error.error.type, "overloaded_error");
+    await nothingLive();
   },
 });

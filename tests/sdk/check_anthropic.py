@@ -1,11 +1,14 @@
 """The official Anthropic SDK for Python against a running proxylm."""
 
+import asyncio
+
 import anthropic
 
 from checks import CLIENT, URL, nothing_live, raised, run, same
 
 MODEL = "fake-small"
 LONG = "fake-other"  # on a backend that talks for many seconds
+SLOW, LATE = "fake-slow", "fake-late"  # on one backend that takes seconds to load either, one after the other
 SAY = [{"role": "user", "content": "Say something."}]
 
 client = anthropic.Anthropic(base_url=URL, **CLIENT)
@@ -45,7 +48,7 @@ def the_streaming_helper():
 
 def models():
     listed = [model.id for model in client.models.list()]
-    same(sorted(listed), ["fake-large", "fake-other", "fake-small"])
+    same(sorted(listed), ["fake-large", "fake-late", "fake-other", "fake-slow", "fake-small"])
     one = client.models.retrieve(MODEL)
     same((one.id, one.type), (MODEL, "model"))
     assert one.created_at.year > 2000 and one.display_name
@@ -98,6 +101,40 @@ def a_bearer_token():
     assert bearer.messages.create(model=MODEL, max_tokens=2, messages=SAY).content
 
 
+def waiting_longer_than_its_patience():
+    async def text(stream):
+        events = [event async for event in stream]
+        same((events[0].type, events[-1].type), ("message_start", "message_stop"))
+        return "".join(event.delta.text for event in events if event.type == "content_block_delta")
+
+    async def ask_all():
+        # Without a byte for so many seconds it gives up.
+        async with anthropic.AsyncAnthropic(base_url=URL, **{**CLIENT, "timeout": 2}) as hasty:
+
+            async def ask(model, **headers):
+                return await hasty.messages.create(
+                    model=model, messages=SAY, max_tokens=8, stream=True, extra_headers=headers
+                )
+
+            async def refused():
+                try:
+                    await text(await ask(LATE, **{"X-Proxylm-Timeout-Ms": "1500"}))
+                except anthropic.APIStatusError as error:
+                    return error
+
+            async def answered():
+                return await text(await ask(LATE))
+
+            # It has its head while the model loads; the others wait behind it.
+            first = await ask(SLOW)
+            return await asyncio.gather(text(first), answered(), refused())
+
+    first, second, error = asyncio.run(ask_all())
+    assert first and second, "no text"
+    same((error.body["type"], error.body["error"]["type"]), ("error", "overloaded_error"))
+    nothing_live()
+
+
 run(
     f"anthropic {anthropic.__version__} (Python)",
     [
@@ -111,5 +148,6 @@ run(
         leaving_in_the_middle,
         a_base_url_with_v1,
         a_bearer_token,
+        waiting_longer_than_its_patience,
     ],
 )

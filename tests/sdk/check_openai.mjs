@@ -8,6 +8,7 @@ import { client as options, nothingLive, raised, run, url } from "./checks.mjs";
 const model = "fake-small";
 const short = "fake-large"; // on a backend that says little
 const long = "fake-other"; // on a backend that talks for many seconds
+const [slow, late] = ["fake-slow", "fake-late"]; // on one backend that takes seconds to load either, one after the other
 const messages = [{ role: "user", content: "Say something." }];
 const client = new OpenAI({ baseURL: `${url}/v1`, ...options });
 
@@ -64,7 +65,7 @@ await run(`openai ${VERSION} (JavaScript)`, {
 
   async models() {
     const listed = (await all(await client.models.list())).map((one) => one.id);
-    assert.deepEqual(listed.sort(), ["fake-large", "fake-other", "fake-small"]);
+    assert.deepEqual(listed.sort(), ["fake-large", "fake-late", "fake-other", "fake-slow", "fake-small"]);
     const one = await client.models.retrieve(model);
     assert.equal(one.id, model);
     assert.ok(one.created > 0 && one.owned_by);
@@ -100,5 +101,24 @@ await run(`openai ${VERSION} (JavaScript)`, {
   async "a base URL without v1"() {
     const bare = new OpenAI({ baseURL: url, ...options });
     assert.ok((await bare.chat.completions.create({ model, messages, max_tokens: 2 })).choices[0]);
+  },
+
+  async "waiting longer than its patience"() {
+    // Without an answer's head for so many milliseconds it gives up.
+    const hasty = client.withOptions({ timeout: 2_000 });
+    const ask = (model, headers) =>
+      hasty.chat.completions.create({ model, messages, max_tokens: 8, stream: true }, { headers });
+    const text = async (stream) => (await all(stream)).map((chunk) => chunk.choices[0].delta.content ?? "").join("");
+    // It has its head while the model loads; the others wait behind it.
+    const first = await ask(slow);
+    const refused = async () => text(await ask(late, { "X-Proxylm-Timeout-Ms": "1500" }));
+    const [one, other, error] = await Promise.all([
+      text(first),
+      ask(late).then(text),
+      raised(OpenAI.APIError, refused),
+    ]);
+    assert.ok(one && other, "no text");
+    assert.equal(error.code, "queue_timeout");
+    await nothingLive();
   },
 });

@@ -9,6 +9,7 @@ from checks import CLIENT, URL, nothing_live, raised, run, same
 MODEL = "fake-small"
 SHORT = "fake-large"  # on a backend that says little
 LONG = "fake-other"  # on a backend that talks for many seconds
+SLOW, LATE = "fake-slow", "fake-late"  # on one backend that takes seconds to load either, one after the other
 SAY = [{"role": "user", "content": "Say something."}]
 
 client = openai.OpenAI(base_url=f"{URL}/v1", **CLIENT)
@@ -81,7 +82,7 @@ def embeddings():
 
 def models():
     listed = {model.id: model for model in client.models.list()}
-    same(sorted(listed), ["fake-large", "fake-other", "fake-small"])
+    same(sorted(listed), ["fake-large", "fake-late", "fake-other", "fake-slow", "fake-small"])
     one = client.models.retrieve(MODEL)
     same((one.id, one.object, one.created), (MODEL, "model", listed[MODEL].created))
     assert one.owned_by and one.created > 0
@@ -139,6 +140,38 @@ def many_at_once():
     nothing_live()
 
 
+def waiting_longer_than_its_patience():
+    async def text(stream):
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    async def ask_all():
+        # Without a byte for so many seconds it gives up.
+        async with openai.AsyncOpenAI(base_url=f"{URL}/v1", **{**CLIENT, "timeout": 2}) as hasty:
+
+            async def ask(model, **headers):
+                return await hasty.chat.completions.create(
+                    model=model, messages=SAY, max_tokens=8, stream=True, extra_headers=headers
+                )
+
+            async def refused():
+                try:
+                    await text(await ask(LATE, **{"X-Proxylm-Timeout-Ms": "1500"}))
+                except openai.APIError as error:
+                    return error
+
+            async def answered():
+                return await text(await ask(LATE))
+
+            # It has its head while the model loads; the others wait behind it.
+            first = await ask(SLOW)
+            return await asyncio.gather(text(first), answered(), refused())
+
+    first, second, error = asyncio.run(ask_all())
+    assert first and second, "no text"
+    same(error.code, "queue_timeout")
+    nothing_live()
+
+
 run(
     f"openai {openai.__version__} (Python)",
     [
@@ -157,5 +190,6 @@ run(
         leaving_in_the_middle,
         a_base_url_without_v1,
         many_at_once,
+        waiting_longer_than_its_patience,
     ],
 )

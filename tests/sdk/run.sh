@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The official OpenAI and Anthropic SDKs, Python and JavaScript, against a running `proxylm serve` with two fake
+# The official OpenAI and Anthropic SDKs, Python and JavaScript, against a running `proxylm serve` with three fake
 # backends. Installs the pinned SDKs into this folder, starts an instance of its own, checks, and stops it.
 # PROXYLM_BIN names another binary than target/debug/proxylm. The last line counts what passed and what failed.
 set -euo pipefail
@@ -85,6 +85,7 @@ proxy:
   host: 127.0.0.1
   port: 0
   shutdown_grace_seconds: 5
+  heartbeat_seconds: 1
 auth:
   api_keys:
     - name: sdk
@@ -98,6 +99,10 @@ backends:
   - name: fake-b
     type: fake
     fake: { models: [fake-small, fake-other], load_seconds: 0.2, word_ms: 5, words: 3000 }
+  - name: fake-c
+    type: fake
+    slots: 1
+    fake: { models: [fake-slow, fake-late], load_seconds: 3, word_ms: 5, words: 40 }
 YAML
   chmod 600 "$scratch/config.yaml"
   "$bin" serve --config "$scratch/config.yaml" --run-dir "$PROXYLM_RUN_DIR" --log-level warning \

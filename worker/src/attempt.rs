@@ -118,6 +118,11 @@ fn finish(
     account: &Account,
 ) {
     presence.over();
+    // An answer takes as long as its backend; what was broken off, until it was broken off.
+    let total_us = match (&ending, account.total_us) {
+        (Ending::Complete | Ending::Declined, Some(total_us)) => total_us,
+        _ => clock::micros_since(start),
+    };
     tracing::debug!(request = %open.label, grant = %open.grant, ?ending, "attempt over");
     station.report(&FromWorker::Finished(Box::new(Finished {
         grant: open.grant,
@@ -125,7 +130,7 @@ fn finish(
         usage: account.usage,
         upstream_status: account.upstream_status,
         first_byte_us: account.first_byte_us,
-        total_us: clock::micros_since(start),
+        total_us,
         bytes_received: account.bytes_received,
     })));
 }
@@ -164,6 +169,8 @@ fn end_of(result: Option<&Result<Verdict, Interrupt>>, account: &Account) -> (En
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::BytesMut;
     use dialect::Endpoint;
     use ipc_proto::Role;
@@ -184,7 +191,15 @@ mod tests {
 
     /// A station whose backend is made up, with the supervisor's ear.
     fn station(tasks: &mut JoinSet<()>) -> (Station, Inbox<FromWorker, DuplexStream>) {
-        let fake = FakeSpec { models: vec![ModelName::new("m")], load_ms: 0, word_ms: 1, words: 3 };
+        station_that_says(tasks, 3, 1)
+    }
+
+    fn station_that_says(
+        tasks: &mut JoinSet<()>,
+        words: u32,
+        word_ms: u64,
+    ) -> (Station, Inbox<FromWorker, DuplexStream>) {
+        let fake = FakeSpec { models: vec![ModelName::new("m")], load_ms: 0, word_ms, words };
         let spec = WorkerSpec {
             name: "under-test".to_owned(),
             kind: BackendKind::Fake,
@@ -204,7 +219,7 @@ mod tests {
     }
 
     /// What a frontend gets for a stream under `grant`, up to the end of the answer or, `to_the_last`, of the
-    /// connection.
+    /// connection. With the query `asleep` its client reads nothing for a while.
     async fn answers(
         mut stream: DuplexStream,
         grant: u64,
@@ -235,6 +250,9 @@ mod tests {
             ask.put(&mut buffer).unwrap();
         }
         stream.write_all(&buffer).await.unwrap();
+        if query == Some("asleep") {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+        }
         let mut frames = FrameReader::new(stream, DATA_LIMIT);
         let mut answers = Vec::new();
         while let Ok(Some(frame)) = frames.next().await {
@@ -248,12 +266,48 @@ mod tests {
         answers
     }
 
-    async fn ending(ear: &mut Inbox<FromWorker, DuplexStream>) -> (GrantId, Ending) {
+    async fn finished(ear: &mut Inbox<FromWorker, DuplexStream>) -> Finished {
         loop {
             if let FromWorker::Finished(finished) = ear.recv().await.unwrap().expect("the worker is there") {
-                return (finished.grant, finished.ending);
+                return *finished;
             }
         }
+    }
+
+    async fn ending(ear: &mut Inbox<FromWorker, DuplexStream>) -> (GrantId, Ending) {
+        let finished = finished(ear).await;
+        (finished.grant, finished.ending)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_does_not_make_the_backend_slow() {
+        let mut tasks = JoinSet::new();
+        // Twenty seconds of words, far more than the buffers between here and there hold.
+        let (station, mut ear) = station_that_says(&mut tasks, 2_000, 10);
+        for (grant, query) in [(1, None), (2, Some("asleep"))] {
+            let (near, far) = tokio::io::duplex(1 << 14);
+            let ((), said) = tokio::join!(serve(far, &station), answers(near, grant, query, false));
+            assert!(matches!(said.last(), Some(Answer::End(_))), "{:?}", said.last());
+            let finished = finished(&mut ear).await;
+            assert_eq!(finished.ending, Ending::Complete);
+            let seconds = (finished.first_byte_us.unwrap() / 1_000, finished.total_us / 1_000_000);
+            assert!(matches!(seconds, (10..=11, 19..=21)), "{query:?}: {seconds:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_nobody_uses_is_closed() {
+        let mut tasks = JoinSet::new();
+        let (station, _ear) = station(&mut tasks);
+        let (mut near, far) = tokio::io::duplex(1 << 16);
+        let ((), ()) = tokio::join!(serve(far, &station), async {
+            link::greet(&mut near, Role::Data).await.unwrap();
+            let mut hello = BytesMut::new();
+            Ask::Hello(Secret::new("boot")).put(&mut hello).unwrap();
+            near.write_all(&hello).await.unwrap();
+            // That this returns, and nobody has left, is what is to be shown.
+            assert!(FrameReader::new(&mut near, DATA_LIMIT).next().await.is_ok_and(|frame| frame.is_none()));
+        });
     }
 
     #[tokio::test]

@@ -20,6 +20,10 @@ const KEPT: usize = 16 * 1024;
 /// How long the end of an upstream body is awaited after its last event, so that its connection can be used again.
 const SETTLING: Duration = Duration::from_millis(250);
 
+/// How long a connection that nobody uses is kept. A frontend takes the one that it used last, so those that only a
+/// burst needed end here.
+const UNUSED: Duration = Duration::from_secs(90);
+
 /// Why a data connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
@@ -77,19 +81,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(Self { frames, out: BytesMut::new(), gathered: Vec::new(), settling: None })
     }
 
-    /// The beginning of the next attempt; `None` when the frontend has no more.
+    /// The beginning of the next attempt; `None` when the frontend has no more, or none for long.
     pub(crate) async fn next_attempt(&mut self) -> Result<Option<Box<Open>>, Broken> {
-        let frame = match self.settling.take() {
-            None => self.frames.next().await?,
-            Some(source) => {
-                tokio::select! {
-                    biased;
-                    frame = self.frames.next() => frame?,
-                    () = settle(source) => self.frames.next().await?,
+        let settling = self.settling.take();
+        let next = async {
+            match settling {
+                None => self.frames.next().await,
+                Some(source) => {
+                    tokio::select! {
+                        biased;
+                        frame = self.frames.next() => frame,
+                        () = settle(source) => self.frames.next().await,
+                    }
                 }
             }
         };
-        match frame.map(Ask::take).transpose()? {
+        let Ok(frame) = tokio::time::timeout(UNUSED, next).await else { return Ok(None) };
+        match frame?.map(Ask::take).transpose()? {
             None => Ok(None),
             Some(Ask::Open(open)) => Ok(Some(open)),
             Some(_) => Err(Broken::Protocol("something else than the beginning of an attempt".to_owned())),

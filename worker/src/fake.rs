@@ -1,40 +1,40 @@
-//! The fake backend: an engine without a model. It holds one model at a time, takes its time to load another, and
-//! says words at a steady pace, so that queueing and swaps can be seen and tested without any software but ours.
+//! The fake backend: an engine without a model. It holds one model at a time, takes its time to load another, under
+//! which running answers break off, and says words at a steady pace: so queueing and swaps can be seen and tested
+//! without any software but ours.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dialect::error::ErrorReport;
+use dialect::load::LoadOptions;
 use dialect::{Endpoint, error};
 use http::{HeaderMap, HeaderValue, header};
 use ipc_proto::control::OfferedModel;
 use ipc_proto::ids::ModelName;
 use ipc_proto::spec::FakeSpec;
 use serde_json::Value;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::fake_engine::{Engine, Hold, Wanted};
 use crate::fake_talk::Talk;
+use crate::residency::Residency;
 use crate::source::Source;
 use crate::upstream::Reply;
-
-/// The model in memory. Whoever generates holds it for reading; whoever loads another one waits for all of them.
-type Memory = RwLock<Option<ModelName>>;
 
 /// An engine that makes things up.
 pub(crate) struct Fake {
     spec: FakeSpec,
-    memory: Arc<Memory>,
+    engine: Engine,
     answers: AtomicU64,
 }
 
 impl Fake {
     /// An engine as `spec` describes it, with no model in memory.
     pub(crate) fn new(spec: FakeSpec) -> Self {
-        Self { spec, memory: Arc::default(), answers: AtomicU64::new(0) }
+        let engine = Engine::new(Duration::from_millis(spec.load_ms));
+        Self { spec, engine, answers: AtomicU64::new(0) }
     }
 
     /// The models it offers.
@@ -43,9 +43,16 @@ impl Fake {
         self.spec.models.iter().map(offered).collect()
     }
 
-    /// The model in memory; none while it loads one.
-    pub(crate) fn loaded(&self) -> Vec<ModelName> {
-        self.memory.try_read().map(|loaded| loaded.iter().cloned().collect()).unwrap_or_default()
+    /// What is in its memory: one model, none while it loads one. It asks for one request at a time, though it takes
+    /// as many as come.
+    pub(crate) fn residency(&self) -> Residency {
+        let loaded = self.engine.loaded().into_iter().collect();
+        Residency { loaded: Some(loaded), slots: Some(1), max_models: Some(1) }
+    }
+
+    /// How many models it has loaded, and how many answers broke off because it loaded another one.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        self.engine.counts()
     }
 
     /// Answers a request. Returns when the model is loaded. Safe to cancel: a load that is not waited for stops.
@@ -57,7 +64,7 @@ impl Fake {
         let Some(model) = self.spec.models.iter().find(|model| model.as_str() == asked) else {
             return refusal(endpoint, 404, "model_not_found", "this backend has no such model");
         };
-        let memory = self.load(model).await;
+        let hold = self.engine.hold(&Wanted::new(model, LoadOptions::of(body))).await;
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let created = clock::unix_ms() / 1000;
         let talk = Talk::new(endpoint, model.as_str(), &request, self.spec.words, number, created);
@@ -66,23 +73,8 @@ impl Fake {
         let words = if endpoint == Endpoint::Embeddings { 1 } else { talk.words() };
         let said = if is_stream { Said::Nothing } else { Said::ButForTheWhole };
         let first = if is_stream { word } else { word.saturating_mul(words) };
-        let body = FakeBody { talk, word, due: clock::now() + first, said, _memory: Some(memory) };
+        let body = FakeBody { talk, word, due: clock::now() + first, said, hold: Some(hold) };
         reply(200, if is_stream { "text/event-stream" } else { "application/json" }, body)
-    }
-
-    async fn load(&self, model: &ModelName) -> OwnedRwLockReadGuard<Option<ModelName>> {
-        let loaded = Arc::clone(&self.memory).read_owned().await;
-        if loaded.as_ref() == Some(model) {
-            return loaded;
-        }
-        drop(loaded);
-        let mut loaded: OwnedRwLockWriteGuard<_> = Arc::clone(&self.memory).write_owned().await;
-        if loaded.as_ref() != Some(model) {
-            *loaded = None;
-            tokio::time::sleep(Duration::from_millis(self.spec.load_ms)).await;
-            *loaded = Some(model.clone());
-        }
-        loaded.downgrade()
     }
 }
 
@@ -97,13 +89,17 @@ fn refusal(endpoint: Endpoint, status: u16, code: &str, message: &str) -> Reply 
     reply(status, "application/json", FakeBody::of(endpoint, body))
 }
 
-/// The body of a fake answer. Its model stays in memory until the body is dropped.
+/// The model of an answer has been unloaded under it.
+#[derive(Debug)]
+pub(crate) struct Unloaded;
+
+/// The body of a fake answer. It breaks off when its model is unloaded.
 pub(crate) struct FakeBody {
     talk: Talk,
     word: Duration,
     due: Instant,
     said: Said,
-    _memory: Option<OwnedRwLockReadGuard<Option<ModelName>>>,
+    hold: Option<Hold>,
 }
 
 /// How much has been said.
@@ -119,16 +115,28 @@ impl FakeBody {
     /// A body that is there at once.
     fn of(endpoint: Endpoint, body: Bytes) -> Self {
         let talk = Talk::new(endpoint, "", &Value::Null, 0, 0, 0);
-        Self { talk, word: Duration::ZERO, due: clock::now(), said: Said::ButFor(body), _memory: None }
+        Self { talk, word: Duration::ZERO, due: clock::now(), said: Said::ButFor(body), hold: None }
     }
 
     /// The next piece, or `None` at the end. Safe to cancel.
-    pub(crate) async fn piece(&mut self) -> Option<Bytes> {
+    pub(crate) async fn piece(&mut self) -> Option<Result<Bytes, Unloaded>> {
         if matches!(self.said, Said::Everything) {
             return None;
         }
-        if self.due > clock::now() {
-            tokio::time::sleep_until(self.due).await;
+        let due = self.due;
+        let waiting = async {
+            if due > clock::now() {
+                tokio::time::sleep_until(due).await;
+            }
+        };
+        if let Some(hold) = &mut self.hold {
+            tokio::select! {
+                biased;
+                () = hold.lost() => return Some(Err(Unloaded)),
+                () = waiting => {}
+            }
+        } else {
+            waiting.await;
         }
         self.due += self.word;
         let (piece, said) = match &self.said {
@@ -141,11 +149,13 @@ impl FakeBody {
             Said::ButFor(body) => (body.clone(), Said::Everything),
             Said::Everything => return None,
         };
-        if matches!(said, Said::Words(0)) {
+        match said {
             // The opening and the first word come together.
-            self.due = clock::now();
+            Said::Words(0) => self.due = clock::now(),
+            Said::Everything => self.hold.iter_mut().for_each(Hold::end),
+            _ => {}
         }
         self.said = said;
-        Some(piece)
+        Some(Ok(piece))
     }
 }

@@ -113,6 +113,17 @@ pub(crate) fn for_client(headers: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
+/// The headers of a stream: it is one, whatever the backend called it.
+pub(crate) fn of_stream(headers: &HeaderMap) -> Vec<Header> {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if content_type.to_ascii_lowercase().starts_with(b"text/event-stream") {
+        return for_client(headers);
+    }
+    let mut headers = headers.clone();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    for_client(&headers)
+}
+
 #[cfg(test)]
 mod tests {
     use dialect::Endpoint;

@@ -12,8 +12,9 @@
 //! | `source` | an answer's body, unpacked |
 //! | `headers`, `status` | which headers pass; what a status means |
 //! | `patience`, `progress`, `clock` | limits of waiting, reports on the way, time |
-//! | `probe`, `shapes` | what the backend offers and has in memory |
-//! | `fake`, `fake_talk` | a backend that makes things up |
+//! | `stopwatch` | how long the backend took, as opposed to the client |
+//! | `probe`, `shapes`, `residency` | what the backend offers and has in memory |
+//! | `fake`, `fake_engine`, `fake_talk` | a backend that makes things up |
 //!
 //! It never decides where a request goes, and frees a slot only by saying that the attempt is over.
 
@@ -42,17 +43,20 @@ mod clock;
 mod connect;
 mod connection;
 mod fake;
+mod fake_engine;
 mod fake_talk;
 mod headers;
 mod patience;
 mod probe;
 mod progress;
 mod pump;
+mod residency;
 mod roster;
 mod shapes;
 mod source;
 mod station;
 mod status;
+mod stopwatch;
 mod upstream;
 
 pub use upstream::SpecError;

@@ -30,6 +30,7 @@ use crate::roster::{Stop, StopReason};
 use crate::source::{Packing, Source, SourceError};
 use crate::station::Station;
 use crate::status::{self, Class};
+use crate::stopwatch::Stopwatch;
 use crate::upstream::{Reply, Upstream};
 
 /// A whole answer up to this size is held back until it is complete.
@@ -49,8 +50,11 @@ pub(crate) struct Account {
     pub(crate) usage: Usage,
     /// The backend's status.
     pub(crate) upstream_status: Option<u16>,
-    /// From the start to the first piece of the answer, in microseconds.
+    /// From the start to the first piece of the answer, in microseconds: for a stream its first event of content.
     pub(crate) first_byte_us: Option<u64>,
+    /// From the start to the last byte from the backend, in microseconds, without what a slow client cost; `None` if
+    /// the backend was not called.
+    pub(crate) total_us: Option<u64>,
     /// Bytes of body from the backend.
     pub(crate) bytes_received: u64,
     /// Whether the client has the beginning of an event, but not its end.
@@ -89,6 +93,7 @@ pub(crate) struct Pump<'a, S> {
     start: Instant,
     patience: Patience,
     progress: Progress,
+    stopwatch: Stopwatch,
     account: Account,
 }
 
@@ -112,13 +117,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             start,
             patience: Patience::new(start, total_ms),
             progress: Progress::new(start),
+            stopwatch: Stopwatch::new(start),
             account: Account::default(),
         }
     }
 
     /// What was learned.
     pub(crate) fn into_account(self) -> Account {
-        self.account
+        Account { total_us: Some(self.stopwatch.total_us()), ..self.account }
     }
 
     /// Calls the backend with `body` and passes its answer on. What is left in the connection's buffer is to be
@@ -183,8 +189,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
     async fn piece(&mut self, body: &mut Source) -> Result<Option<Result<Bytes, Failure>>, Interrupt> {
         #[cfg(test)]
         self.stumble(if self.progress.has_begun() { "panic midway" } else { "" });
+        let asked = clock::now();
         let piece = self.until(body.piece()).await?;
         self.account.bytes_received = body.received();
+        self.stopwatch.came(self.account.bytes_received, asked, clock::now());
         let broken = |error: SourceError| self.failure(self.kind_of_break(), &chain(&error));
         Ok(piece.map(|piece| piece.map_err(broken)))
     }
@@ -205,11 +213,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
     }
 
     async fn flush(&mut self) -> Result<(), Interrupt> {
-        tokio::select! {
+        let began = clock::now();
+        let result = tokio::select! {
             biased;
             reason = self.stop.ordered() => Err(Interrupt::Stopped(reason)),
             written = self.connection.flush() => written.map_err(Interrupt::Disturbed),
-        }
+        };
+        self.stopwatch.held_up(began, clock::now());
+        result
     }
 
     fn put_chunk(&mut self, bytes: &[u8]) {
@@ -231,7 +242,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
     /// The answer has begun: from here on the client sees it.
     fn commit(&mut self, status: u16, headers: Vec<Header>, body_bytes: Option<u64>, events: bool) {
         self.connection.put(&Answer::Head(Box::new(Head { status, headers, body_bytes, events })));
-        let first_byte_us = self.progress.begin();
+        let now_us = self.progress.begin();
+        // A whole answer has waited here until it was complete; a stream until its first event of content.
+        let first_byte_us = if events { now_us } else { self.stopwatch.first_us().unwrap_or(now_us) };
         self.account.first_byte_us = Some(first_byte_us);
         if (200..300).contains(&status) {
             self.station.report_soon(&FromWorker::Begun { grant: self.open.grant, first_byte_us });
@@ -355,7 +368,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             self.account.usage = watch.usage();
             self.account.is_inside_event = watch.has_begun() && !watch.is_between_events();
             if !self.progress.has_begun() && watch.has_begun() {
-                self.commit(reply.status, event_headers(&reply.headers), None, true);
+                self.commit(reply.status, headers::of_stream(&reply.headers), None, true);
                 // They share the buffer that they were read into, which a long stream need not keep.
                 reply.headers = HeaderMap::new();
             }
@@ -428,17 +441,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
 fn announced_length(reply: &Reply) -> Option<u64> {
     let length = reply.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     length.filter(|_| reply.body.packing() != Packing::Known)
-}
-
-/// The headers of a stream: it is one, whatever the backend called it.
-fn event_headers(headers: &HeaderMap) -> Vec<Header> {
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    if content_type.to_ascii_lowercase().starts_with(b"text/event-stream") {
-        return headers::for_client(headers);
-    }
-    let mut headers = headers.clone();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers::for_client(&headers)
 }
 
 fn is_json_object(body: &[u8]) -> bool {

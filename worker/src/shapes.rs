@@ -1,4 +1,4 @@
-//! The shapes in which backends list their models, and those they have in memory.
+//! The shapes in which backends list their models.
 
 use ipc_proto::control::OfferedModel;
 use ipc_proto::ids::ModelName;
@@ -8,9 +8,18 @@ use serde_json::Value;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     /// The models on it.
-    pub(crate) models: Vec<OfferedModel>,
+    pub(crate) models: Vec<Listed>,
     /// Behind which id the next page begins, if there is one.
     pub(crate) next_after: Option<String>,
+}
+
+/// One model of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The model.
+    pub(crate) model: OfferedModel,
+    /// The longest context that it takes as it is served, in tokens, where the list tells.
+    pub(crate) context: Option<u64>,
 }
 
 /// Reads a list of models: an object whose `data` lists objects with an `id`, or a bare list of names. `null` in
@@ -36,78 +45,24 @@ pub(crate) fn models(body: &[u8]) -> Result<Page, String> {
     }
 }
 
-fn bare_name(value: &Value) -> Result<OfferedModel, String> {
+fn bare_name(value: &Value) -> Result<Listed, String> {
     let name = value.as_str().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| "the list holds something else than names".to_owned())?;
-    Ok(OfferedModel { id: ModelName::new(name), created: None, owned_by: None })
+    let model = OfferedModel { id: ModelName::new(name), created: None, owned_by: None };
+    Ok(Listed { model, context: None })
 }
 
-fn item(value: &Value) -> Result<OfferedModel, String> {
+fn item(value: &Value) -> Result<Listed, String> {
     let text = |member: &str| value.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
     let id = text("id").ok_or_else(|| "an item of data has no id".to_owned())?;
     let created_at = || text("created_at")?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
-    Ok(OfferedModel {
+    let model = OfferedModel {
         id: ModelName::new(id),
         created: value.get("created").and_then(Value::as_i64).or_else(created_at),
         owned_by: text("owned_by").map(str::to_owned),
-    })
-}
-
-/// A way to ask which models are in memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum LoadedList {
-    /// Ollama's `/api/ps`.
-    Ollama,
-    /// LM Studio's `/api/v1/models`.
-    LmStudio,
-    /// LM Studio's `/api/v0/models`, of older builds.
-    LmStudioOld,
-    /// llama.cpp's `/models`.
-    LlamaCpp,
-}
-
-impl LoadedList {
-    /// Where it is.
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Ollama => "/api/ps",
-            Self::LmStudio => "/api/v1/models",
-            Self::LmStudioOld => "/api/v0/models",
-            Self::LlamaCpp => "/models",
-        }
-    }
-
-    /// The models in memory according to `body`, or `None` if it has another shape.
-    pub(crate) fn read(self, body: &[u8]) -> Option<Vec<ModelName>> {
-        let body: Value = serde_json::from_slice(body).ok()?;
-        let list = match self {
-            Self::Ollama | Self::LmStudio => body.get("models")?,
-            Self::LmStudioOld | Self::LlamaCpp => body.get("data")?,
-        };
-        if list.is_null() {
-            return Some(Vec::new());
-        }
-        Some(list.as_array()?.iter().filter_map(|model| self.name_if_loaded(model)).collect())
-    }
-
-    fn name_if_loaded(self, model: &Value) -> Option<ModelName> {
-        let text = |member: &str| model.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let is_loaded =
-            |state: &Value| state.as_str().is_some_and(|state| state.eq_ignore_ascii_case("loaded"));
-        let name = match self {
-            Self::Ollama => text("name").or_else(|| text("model")),
-            Self::LmStudio => {
-                let instances = model.get("loaded_instances")?.as_array()?;
-                text("key").filter(|_| !instances.is_empty())
-            }
-            Self::LmStudioOld => text("id").filter(|_| model.get("state").is_some_and(is_loaded)),
-            Self::LlamaCpp => {
-                let status = model.get("status")?;
-                text("id").filter(|_| is_loaded(status.get("value").unwrap_or(status)))
-            }
-        };
-        name.map(ModelName::new)
-    }
+    };
+    let context = value.get("max_model_len").and_then(Value::as_u64).filter(|&context| context > 0);
+    Ok(Listed { model, context })
 }
 
 #[cfg(test)]
@@ -115,7 +70,8 @@ mod tests {
     use super::*;
 
     fn names(body: &str) -> Result<Vec<String>, String> {
-        models(body.as_bytes()).map(|page| page.models.iter().map(|model| model.id.to_string()).collect())
+        models(body.as_bytes())
+            .map(|page| page.models.iter().map(|listed| listed.model.id.to_string()).collect())
     }
 
     #[test]
@@ -149,32 +105,8 @@ mod tests {
             "has_more":true,"last_id":"claude"}"#;
         let page = models(body.as_bytes()).unwrap();
         assert_eq!(page.next_after.as_deref(), Some("claude"));
-        assert_eq!(page.models[0].created, Some(60));
+        assert_eq!(page.models[0].model.created, Some(60));
         let last = models(br#"{"data":[],"has_more":false,"last_id":"claude"}"#).unwrap();
         assert_eq!(last.next_after, None);
-    }
-
-    fn loaded(list: LoadedList, body: &str) -> Option<Vec<String>> {
-        Some(list.read(body.as_bytes())?.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn dis_06_and_07_models_in_memory() {
-        let ac = Some(vec!["a".to_owned(), "c".to_owned()]);
-        assert_eq!(loaded(LoadedList::Ollama, r#"{"models":[{"name":"a"},{"model":"c"}]}"#), ac);
-        assert_eq!(loaded(LoadedList::Ollama, r#"{"models":[]}"#), Some(Vec::new()));
-        let studio = r#"{"models":[{"key":"a","loaded_instances":[{}]},{"key":"b","loaded_instances":[]},
-            {"key":"c","loaded_instances":[{},{}]}]}"#;
-        assert_eq!(loaded(LoadedList::LmStudio, studio), ac);
-        let old = r#"{"data":[{"id":"a","state":"loaded"},{"id":"b","state":"not-loaded"},{"id":"c","state":"Loaded"}]}"#;
-        assert_eq!(loaded(LoadedList::LmStudioOld, old), ac);
-        let llama = r#"{"data":[{"id":"a","status":"LOADED"},{"id":"b","status":"unloaded"},
-            {"id":"b2","status":{"value":"unloaded"}},{"id":"c","status":{"value":"loaded"}},{"id":"d"}]}"#;
-        assert_eq!(loaded(LoadedList::LlamaCpp, llama), ac);
-        for list in [LoadedList::Ollama, LoadedList::LmStudio, LoadedList::LmStudioOld, LoadedList::LlamaCpp]
-        {
-            assert_eq!(loaded(list, "<html>"), None);
-            assert_eq!(loaded(list, "{}"), None);
-        }
     }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use crate::fake::FakeBody;
+use crate::fake::{FakeBody, Unloaded};
 
 /// How many packed bytes are unpacked at a time: a bomb swells a thousandfold, and must not do so all at once.
 const UNPACKED_AT_ONCE: usize = 4 * 1024;
@@ -22,6 +22,9 @@ pub(crate) enum SourceError {
     /// It is not packed as it claims to be.
     #[error("the body's compression is broken: {0}")]
     Packing(#[from] io::Error),
+    /// The fake has loaded another model.
+    #[error("the model was unloaded for another one")]
+    Unloaded,
 }
 
 /// How a body is packed.
@@ -119,7 +122,11 @@ impl Source {
                     Some(Err(error)) => return Some(Err(error.into())),
                     None => None,
                 },
-                Origin::Fake(body) => body.piece().await,
+                Origin::Fake(body) => match body.piece().await {
+                    Some(Err(Unloaded)) => return Some(Err(SourceError::Unloaded)),
+                    Some(Ok(piece)) => Some(piece),
+                    None => None,
+                },
                 Origin::Ended => None,
             };
             match piece {

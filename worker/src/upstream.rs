@@ -1,6 +1,6 @@
 //! The backend as this worker knows it: its address, its key, and how to call it.
 //!
-//! It promises that the request's bytes reach the backend as the client wrote them, apart from the two edits it
+//! It promises that the request's bytes reach the backend as the client wrote them, apart from the three edits it
 //! is asked for, and that the key appears nowhere but in the request.
 
 use std::borrow::Cow;
@@ -105,11 +105,17 @@ impl Upstream {
         }
     }
 
-    /// Makes the two edits that a request may need.
+    /// Makes the edits that a request may need: another name for the model, other load options, a wish for usage.
     pub(crate) fn prepare(&self, open: &Open, body: Bytes) -> Call {
         let mut body = body;
         if let Some(model) = &open.model
             && let Cow::Owned(edited) = edit::with_model(&body, model.as_str())
+        {
+            body = edited.into();
+        }
+        // Others do not load by request, or would refuse what they do not know.
+        if matches!(self.spec.kind, BackendKind::Ollama | BackendKind::Fake)
+            && let Cow::Owned(edited) = edit::with_load(&body, &open.load)
         {
             body = edited.into();
         }

@@ -157,7 +157,7 @@ async fn a_long_body_goes_in_pieces_and_a_worker_may_refuse_before_its_end() {
 }
 
 /// A client that begins with HTTP/2, without asking whether it may.
-async fn http_2(scene: &Scene) -> (SendRequest<Full<Bytes>>, JoinSet<Result<(), hyper::Error>>) {
+pub(crate) async fn http_2(scene: &Scene) -> (SendRequest<Full<Bytes>>, JoinSet<Result<(), hyper::Error>>) {
     let socket = tokio::net::TcpStream::connect(scene.address).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(socket)).await.unwrap();
@@ -166,7 +166,7 @@ async fn http_2(scene: &Scene) -> (SendRequest<Full<Bytes>>, JoinSet<Result<(), 
     (sender, connections)
 }
 
-fn post(scene: &Scene, body: &'static str) -> Request<Full<Bytes>> {
+pub(crate) fn post(scene: &Scene, body: &'static str) -> Request<Full<Bytes>> {
     Request::post(format!("http://{}/v1/chat/completions", scene.address))
         .header("x-api-key", KEY)
         .body(Full::from(body))

@@ -10,6 +10,8 @@ mod admission;
 mod answers;
 mod departures;
 mod limits;
+mod queueing;
 mod stopping;
 mod support;
 mod surface;
+mod waiting;

@@ -85,6 +85,15 @@ impl Scene {
 
     /// The same, within `limits`, and open to everybody unless `keys`.
     pub(crate) async fn with(limits: ClientLimits, keys: bool) -> Self {
+        Self::begun(|scene| scene.spec(limits, keys)).await
+    }
+
+    /// The same, with signs of life for streaming clients that wait, so many milliseconds apart.
+    pub(crate) async fn beating(heartbeat_ms: u64) -> Self {
+        Self::begun(|scene| FrontendSpec { heartbeat_ms, ..scene.spec(limits(), true) }).await
+    }
+
+    async fn begun(spec: impl FnOnce(&Self) -> FrontendSpec) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let seat = FrontendId { seat: 0, generation: 1 };
@@ -99,7 +108,7 @@ impl Scene {
         let mut scene = Self { address, supervisor, inbox, frontend, writer, run_dir, _dir: dir };
         let FromFrontend::Hello(hello) = scene.hears().await else { panic!("the first message is a hello") };
         assert_eq!(hello.secret.expose(), SECRET);
-        let spec = Box::new(scene.spec(limits, keys));
+        let spec = Box::new(spec(&scene));
         scene.say(&ToFrontend::Spec(spec));
         scene.say(&ToFrontend::Directory(Box::new(directory())));
         let FromFrontend::Listening(address) = scene.hears().await else { panic!("then it listens") };
@@ -120,6 +129,7 @@ impl Scene {
             },
             limits,
             backends: vec![(WORKER.backend, "big".to_owned())],
+            heartbeat_ms: 0,
         }
     }
 
@@ -178,8 +188,13 @@ impl Scene {
 
     /// A client that has sent this request to the chat endpoint, which has been admitted.
     pub(crate) async fn chatting(&mut self, body: &str) -> (Client, RequestId) {
+        self.asking("/v1/chat/completions", body).await
+    }
+
+    /// A client that has sent this request, which has been admitted.
+    pub(crate) async fn asking(&mut self, path: &str, body: &str) -> (Client, RequestId) {
         let mut client = self.client().await;
-        client.post("/v1/chat/completions", body).await;
+        client.post(path, body).await;
         let admission = self.admitted().await;
         (client, admission.request)
     }

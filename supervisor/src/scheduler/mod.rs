@@ -25,6 +25,7 @@ use crate::clock::Time;
 
 pub mod catalog;
 pub mod laws;
+pub mod learner;
 
 mod admission;
 mod attempt;

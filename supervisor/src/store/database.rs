@@ -1,14 +1,15 @@
 //! The database file: opening, migrating, and every statement that is run on it. Knows nothing of threads.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipc_proto::operator::{HistoryQuery, RequestRecord};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
+use ipc_proto::operator::{Decision, HistoryQuery, RequestRecord};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-use super::{StoreError, row};
+use super::{StoreError, observed, row};
+use crate::scheduler::learner::{KEPT, Observation};
 
 /// How long a statement waits for another program that has the database locked. Nobody waits for the statement.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,8 +18,35 @@ const APPLICATION_ID: i32 = 0x706c_6d31;
 /// Rows of an answer when the question names no limit.
 const DEFAULT_LIMIT: u32 = 100;
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/001_requests.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/001_requests.sql")),
+    M::up(include_str!("migrations/002_observations.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+/// A request, and the decisions on it.
+type Decided = (RequestRecord, Vec<Decision>);
+
+/// What is written together.
+#[derive(Default, Debug)]
+pub(super) struct Batch {
+    /// Records, and the decisions on each if there is news of them.
+    pub(super) records: Vec<(RequestRecord, Option<Vec<Decision>>)>,
+    pub(super) observations: Vec<Observation<String>>,
+}
+
+impl Batch {
+    /// How many rows it is at most.
+    pub(super) fn len(&self) -> usize {
+        self.records.len() + self.observations.len()
+    }
+
+    /// Forgets what is in it.
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        self.observations.clear();
+    }
+}
 
 /// An open database, and where it is.
 #[derive(Debug)]
@@ -63,19 +91,34 @@ impl Database {
         }
     }
 
-    /// Writes one row per request, all or none; of several records of one request the last one counts.
-    pub(super) fn write(&mut self, records: &[RequestRecord]) -> rusqlite::Result<()> {
+    /// Writes one row per request and one per observation, all or none; of several records of one request the last
+    /// one counts, and of the decisions on it the last that came.
+    pub(super) fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let mut statement = transaction.prepare_cached(&self.upsert)?;
-            let mut written = HashSet::with_capacity(records.len());
-            for record in records.iter().rev() {
-                if written.insert(record.exchange.as_str()) {
-                    row::write(&mut statement, record)?;
+            let last: HashMap<&str, usize> = (0..)
+                .zip(&batch.records)
+                .map(|(place, (record, _))| (record.exchange.as_str(), place))
+                .collect();
+            for (place, (record, decisions)) in batch.records.iter().enumerate() {
+                if last[record.exchange.as_str()] == place || decisions.is_some() {
+                    // Lists of plain words and numbers: they have a text.
+                    let text = decisions.as_ref().and_then(|list| serde_json::to_string(list).ok());
+                    row::write(&mut statement, record, text.as_deref())?;
                 }
+            }
+            let mut statement = transaction.prepare_cached(observed::INSERT)?;
+            for observation in &batch.observations {
+                observed::write(&mut statement, observation)?;
             }
         }
         transaction.commit()
+    }
+
+    /// Deletes the observations that teach nothing any more. Returns how many.
+    pub(super) fn trim(&mut self) -> rusqlite::Result<usize> {
+        observed::trim(&mut self.connection, KEPT)
     }
 
     /// Ends the rows that an instance left open when it died. Returns how many.
@@ -107,6 +150,22 @@ impl Database {
         self.connection
             .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
             .expect("the bound can be set");
+    }
+
+    /// The same, with another bound.
+    #[cfg(test)]
+    pub(super) fn trim_to(&mut self, keep: usize) -> usize {
+        observed::trim(&mut self.connection, keep).expect("the table is there")
+    }
+
+    #[cfg(test)]
+    pub(super) fn observations(&self) -> Vec<Observation<String>> {
+        observed::all(&self.connection).expect("the table is there")
+    }
+
+    #[cfg(test)]
+    pub(super) fn decisions(&self, request: &str) -> Vec<Decision> {
+        decisions(&self.connection, request).expect("the table is there").expect("so is the request").1
     }
 
     #[cfg(test)]
@@ -148,11 +207,34 @@ fn claim(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 
 /// Answers `query` from the file at `path`, over a connection of its own that can write nothing.
 pub(super) fn find_in(path: &Path, query: &HistoryQuery) -> Result<Vec<RequestRecord>, StoreError> {
+    ask(path, |connection| find(connection, query))
+}
+
+/// The latest request that is called `request`, with the decisions on it.
+pub(super) fn decisions_in(path: &Path, request: &str) -> Result<Option<Decided>, StoreError> {
+    ask(path, |connection| decisions(connection, request))
+}
+
+fn decisions(connection: &Connection, request: &str) -> rusqlite::Result<Option<Decided>> {
+    let sql = format!(
+        "SELECT {} FROM requests WHERE id = ?1 OR exchange = ?1 ORDER BY arrived_unix_us DESC, exchange DESC \
+         LIMIT 1",
+        row::columns_with_decisions()
+    );
+    connection.query_row(&sql, [request], row::read_with_decisions).optional()
+}
+
+/// Every observation, oldest first.
+pub(super) fn observations_in(path: &Path) -> Result<Vec<Observation<String>>, StoreError> {
+    ask(path, observed::all)
+}
+
+fn ask<T>(path: &Path, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
     let failed = |source| StoreError::of(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    find(&connection, query).map_err(failed)
+    question(&connection).map_err(failed)
 }
 
 fn find(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<RequestRecord>> {

@@ -1,4 +1,4 @@
-//! The history: one row per request in SQLite, written by a thread of its own.
+//! The history: one row per request in SQLite, and what completed attempts teach, written by a thread of its own.
 //!
 //! Promises that saving never waits: a full disk, a locked file or a slow one costs rows, which are counted, and
 //! never slows a request. Holds no payload and no key.
@@ -10,15 +10,17 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::Thread;
 use std::time::Duration;
 
-use ipc_proto::operator::{HistoryQuery, RequestRecord};
+use ipc_proto::operator::{Decision, HistoryQuery, RequestRecord};
 use tokio::sync::{Semaphore, oneshot};
 
-use self::database::Database;
+use self::database::{Batch, Database};
 use self::writer::{Message, Writer};
 use crate::clock::{Clock, Time};
 use crate::hold::{Hold, NotHeld};
+use crate::scheduler::learner::Observation;
 
 mod database;
+mod observed;
 mod row;
 mod writer;
 
@@ -197,12 +199,15 @@ impl Store {
     /// Blocks for as long as the disk takes. Fails when another instance has the file open.
     pub fn open(settings: &StoreSettings, clock: Clock) -> Result<Self, StoreError> {
         let hold = hold(&settings.path)?;
-        let database = Database::open(&settings.path)?;
+        let mut database = Database::open(&settings.path)?;
         let now_unix_us = clock.started_unix_us().saturating_add_unsigned(clock.now().0);
         match database.close_left_open(now_unix_us) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "ended the requests that the last instance left open"),
             Err(error) => tracing::warn!(%error, "cannot end the requests that the last instance left open"),
+        }
+        if let Err(error) = database.trim() {
+            tracing::warn!(%error, "cannot delete old observations");
         }
         if settings.vacuum_on_start
             && let Err(error) = database.vacuum()
@@ -222,9 +227,11 @@ impl Store {
             shared: Arc::clone(&shared),
             clock,
             retention_days: settings.retention_days.filter(|days| *days > 0),
-            batch: Vec::new(),
+            batch: Batch::default(),
             flushes: Vec::new(),
             retention_due: Time::default(),
+            trim_due: clock.now() + writer::RETENTION_INTERVAL,
+            untrimmed: 0,
             complained: None,
         };
         let work = move || {
@@ -245,9 +252,29 @@ impl Store {
     /// Keeps `record`, in place of any earlier one of the same exchange. Never waits; when the disk cannot follow,
     /// the record is lost and counted.
     pub fn save(&self, record: RequestRecord) {
-        if self.messages.try_send(Message::Save(Box::new(record))).is_err() {
+        self.send(Message::Save(Box::new((record, None))));
+    }
+
+    /// The same, with all decisions on the request so far, in place of those kept before.
+    pub fn save_with(&self, record: RequestRecord, decisions: Vec<Decision>) {
+        self.send(Message::Save(Box::new((record, Some(decisions)))));
+    }
+
+    /// Keeps what a completed attempt took, by its backend's name. Like [`Store::save`], it never waits.
+    pub fn observed(&self, observation: Observation<String>) {
+        self.send(Message::Observed(Box::new(observation)));
+    }
+
+    fn send(&self, message: Message) {
+        if self.messages.try_send(message).is_err() {
             self.shared.lose(1);
         }
+    }
+
+    /// The observations kept when the store was opened and since, in the order in which they came: the newest of
+    /// each backend name, model and endpoint. Blocks for as long as the disk takes; meant for the start.
+    pub fn observations(&self) -> Result<Vec<Observation<String>>, StoreError> {
+        database::observations_in(&self.reader.path)
     }
 
     /// Records that could not be kept since the start.
@@ -285,11 +312,27 @@ impl Reader {
     ///
     /// Works while another program has the database locked for writing.
     pub async fn find(&self, query: HistoryQuery) -> Result<Vec<RequestRecord>, StoreError> {
+        self.ask(move |path| database::find_in(path, &query)).await
+    }
+
+    /// The request that is called `request`, by its label or by its own id, with the decisions on it; the latest if
+    /// there are several. `None` if there is none.
+    pub async fn decisions(
+        &self,
+        request: String,
+    ) -> Result<Option<(RequestRecord, Vec<Decision>)>, StoreError> {
+        self.ask(move |path| database::decisions_in(path, &request)).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         // Only a closed semaphore fails, and nobody closes it.
         let _place = self.questions.acquire().await;
         self.flush(READ_YOUR_WRITES).await;
         let path = Arc::clone(&self.path);
-        let asked = tokio::task::spawn_blocking(move || database::find_in(&path, &query));
+        let asked = tokio::task::spawn_blocking(move || question(&path));
         asked.await.unwrap_or_else(|_| {
             Err(StoreError::Thread(std::io::Error::other("the thread that reads the history ended")))
         })

@@ -1,16 +1,17 @@
-//! One row of the history and the record it stands for: the columns, and both directions between them.
+//! One row of the history and the record it stands for: the columns, and both directions between them. The decisions
+//! on a request are a column that records do not have.
 
 use dialect::Endpoint;
 use ipc_proto::control::Class;
-use ipc_proto::operator::{RequestRecord, RequestState};
+use ipc_proto::operator::{Decision, RequestRecord, RequestState};
 use rusqlite::types::Type;
 use rusqlite::{Row, Statement};
 
 /// Columns that are known when the request arrives and never change.
-const FIXED: [&str; 8] =
-    ["exchange", "id", "client", "model", "endpoint", "stream", "arrived_unix_us", "request_bytes"];
+const FIXED: [&str; 9] =
+    ["exchange", "id", "client", "model", "endpoint", "stream", "arrived_unix_us", "request_bytes", "class"];
 /// Columns that every later write of the same request replaces.
-const CHANGING: [&str; 20] = [
+const CHANGING: [&str; 21] = [
     "state",
     "backend",
     "attempts",
@@ -31,25 +32,38 @@ const CHANGING: [&str; 20] = [
     "cached_tokens",
     "reasoning_tokens",
     "response_bytes",
+    "reason",
 ];
+/// The decisions, which a later write without any leaves as they are.
+const DECISIONS: &str = "decisions";
 
-/// All columns, in the order in which [`write`] binds and [`read`] reads them.
+/// The columns of a record, in the order in which [`write`] binds them.
 pub(super) fn columns() -> String {
     [FIXED.as_slice(), CHANGING.as_slice()].concat().join(", ")
 }
 
+/// The same, and the decisions.
+pub(super) fn columns_with_decisions() -> String {
+    format!("{}, {DECISIONS}", columns())
+}
+
 /// The statement that writes one row, whether it is there already or not.
 pub(super) fn upsert() -> String {
-    let places = vec!["?"; FIXED.len() + CHANGING.len()].join(", ");
+    let places = vec!["?"; FIXED.len() + CHANGING.len() + 1].join(", ");
     let updates = CHANGING.map(|column| format!("{column} = excluded.{column}")).join(", ");
     let columns = columns();
     format!(
-        "INSERT INTO requests ({columns}) VALUES ({places}) ON CONFLICT (exchange) DO UPDATE SET {updates}"
+        "INSERT INTO requests ({columns}, {DECISIONS}) VALUES ({places}) ON CONFLICT (exchange) DO UPDATE SET \
+         {updates}, {DECISIONS} = ifnull(excluded.{DECISIONS}, {DECISIONS})"
     )
 }
 
-/// Runs the statement of [`upsert`] for `record`.
-pub(super) fn write(statement: &mut Statement<'_>, record: &RequestRecord) -> rusqlite::Result<usize> {
+/// Runs the statement of [`upsert`] for `record`, with the decisions on it as JSON if there is news of them.
+pub(super) fn write(
+    statement: &mut Statement<'_>,
+    record: &RequestRecord,
+    decisions: Option<&str>,
+) -> rusqlite::Result<usize> {
     statement.execute(rusqlite::params![
         record.exchange,
         record.id,
@@ -59,6 +73,7 @@ pub(super) fn write(statement: &mut Statement<'_>, record: &RequestRecord) -> ru
         record.stream,
         record.arrived_unix_us,
         signed(record.request_bytes),
+        record.class.as_str(),
         record.state.as_str(),
         record.backend,
         record.attempts,
@@ -79,6 +94,8 @@ pub(super) fn write(statement: &mut Statement<'_>, record: &RequestRecord) -> ru
         record.cached_tokens.map(signed),
         record.reasoning_tokens.map(signed),
         signed(record.response_bytes),
+        record.reason,
+        decisions,
     ])
 }
 
@@ -100,8 +117,8 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
         last_failed_backend: row.get("last_failed_backend")?,
         http_status: row.get("http_status")?,
         upstream_status: row.get("upstream_status")?,
-        class: Class::default(),
-        reason: String::new(),
+        class: word(row, "class", Class::from_word)?,
+        reason: row.get("reason")?,
         waiting: None,
         error_code: row.get("error_code")?,
         error: row.get("error")?,
@@ -119,17 +136,29 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
     })
 }
 
-/// SQLite's integers have a sign; what does not fit is not a count of anything real.
-fn signed(value: u64) -> i64 {
+/// The record and the decisions of a row that was selected with [`columns_with_decisions`].
+pub(super) fn read_with_decisions(row: &Row<'_>) -> rusqlite::Result<(RequestRecord, Vec<Decision>)> {
+    let text: Option<String> = row.get(DECISIONS)?;
+    let decisions = text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| {
+        let index = row.as_ref().column_index(DECISIONS).unwrap_or_default();
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, error.into())
+    })?;
+    Ok((read(row)?, decisions.unwrap_or_default()))
+}
+
+/// SQLite's integers have a sign: what does not fit is not a count of anything real.
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
+/// A count that may be missing.
+pub(super) fn count(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
     let value: Option<i64> = row.get(column)?;
     Ok(value.map(|value| u64::try_from(value).unwrap_or(0)))
 }
 
-fn word<T>(row: &Row<'_>, column: &str, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+/// A word that stands for a `T`.
+pub(super) fn word<T>(row: &Row<'_>, column: &str, parse: fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let index = row.as_ref().column_index(column).unwrap_or_default();
@@ -138,7 +167,8 @@ fn word<T>(row: &Row<'_>, column: &str, parse: fn(&str) -> Option<T>) -> rusqlit
     })
 }
 
-fn endpoint_word(endpoint: Endpoint) -> &'static str {
+/// The word for an endpoint in every table.
+pub(super) fn endpoint_word(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::ChatCompletions => "chat_completions",
         Endpoint::Completions => "completions",
@@ -147,6 +177,7 @@ fn endpoint_word(endpoint: Endpoint) -> &'static str {
     }
 }
 
-fn endpoint_from_word(word: &str) -> Option<Endpoint> {
+/// The endpoint with this word.
+pub(super) fn endpoint_from_word(word: &str) -> Option<Endpoint> {
     Endpoint::ALL.into_iter().find(|endpoint| endpoint_word(*endpoint) == word)
 }

@@ -6,6 +6,8 @@ use rusqlite::Connection;
 
 use super::*;
 
+mod observations;
+
 /// Longer than anything takes here: a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -24,8 +26,8 @@ fn record(number: u32, state: RequestState) -> RequestRecord {
         last_failed_backend: "attic".to_owned(),
         http_status: Some(200),
         upstream_status: Some(200),
-        class: ipc_proto::control::Class::default(),
-        reason: String::new(),
+        class: ipc_proto::control::Class::Batch,
+        reason: "claim_overdue".to_owned(),
         waiting: None,
         error_code: String::new(),
         error: String::new(),
@@ -43,6 +45,10 @@ fn record(number: u32, state: RequestState) -> RequestRecord {
         request_bytes: 8,
         response_bytes: 9,
     }
+}
+
+fn batch(records: impl IntoIterator<Item = RequestRecord>) -> Batch {
+    Batch { records: records.into_iter().map(|record| (record, None)).collect(), ..Batch::default() }
 }
 
 fn settings(path: &Path) -> StoreSettings {
@@ -106,7 +112,7 @@ async fn rows_left_open_are_ended_at_the_next_start() {
 fn of_several_records_of_one_request_in_a_batch_the_last_one_counts() {
     let mut database = Database::in_memory();
     let states = [RequestState::Queued, RequestState::Running, RequestState::Completed];
-    database.write(&states.map(|state| record(1, state))).unwrap();
+    database.write(&batch(states.map(|state| record(1, state)))).unwrap();
     assert_eq!(database.rows(), [record(1, RequestState::Completed)]);
 }
 
@@ -114,7 +120,7 @@ fn of_several_records_of_one_request_in_a_batch_the_last_one_counts() {
 fn db_02_retention_takes_only_what_is_older_oldest_first() {
     let mut database = Database::in_memory();
     let rows: Vec<_> = (1..=6).map(|number| record(number, RequestState::Completed)).collect();
-    database.write(&rows).unwrap();
+    database.write(&batch(rows.clone())).unwrap();
     let border = rows[3].arrived_unix_us;
     assert_eq!(database.forget(border, 2).unwrap(), 2);
     assert_eq!(database.rows().last(), Some(&rows[2]), "the oldest two went first");

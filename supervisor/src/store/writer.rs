@@ -8,19 +8,23 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use ipc_proto::operator::RequestRecord;
+use ipc_proto::operator::{Decision, RequestRecord};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::database::Database;
+use super::database::{Batch, Database};
 use crate::clock::{Clock, Time};
+use crate::scheduler::learner::Observation;
 
 /// The most rows of one transaction: enough to spread its cost, few enough to lose when it fails.
 const BATCH: usize = 512;
 /// How long the first record of a batch waits for company.
 const GATHER: Duration = Duration::from_millis(50);
 /// Between two looks for rows that are old enough to be forgotten.
-const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
+pub(super) const RETENTION_INTERVAL: Duration = Duration::from_hours(1);
+/// Observations are trimmed as often as rows are forgotten, and after so many: a busy instance would otherwise gather
+/// millions of them in the meantime, whose deletion would hold everything else up.
+pub(super) const TRIM_AFTER: usize = 20_000;
 /// The most rows deleted at once, so that new ones do not wait for the old.
 const FORGET_AT_ONCE: u32 = 1000;
 /// Between two complaints in the log about rows that were lost.
@@ -30,8 +34,10 @@ const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// What the thread is told.
 #[derive(Debug)]
 pub(super) enum Message {
+    /// Keep this, and the decisions on it if there are any.
+    Save(Box<(RequestRecord, Option<Vec<Decision>>)>),
     /// Keep this.
-    Save(Box<RequestRecord>),
+    Observed(Box<Observation<String>>),
     /// Say when everything that was sent before is written, or lost.
     Flush(oneshot::Sender<()>),
     /// Look at the shared state.
@@ -46,10 +52,13 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     /// How long rows are kept; `None`: for ever.
     pub(super) retention_days: Option<u32>,
-    pub(super) batch: Vec<RequestRecord>,
+    pub(super) batch: Batch,
     pub(super) flushes: Vec<oneshot::Sender<()>>,
     /// When to look for old rows next.
     pub(super) retention_due: Time,
+    /// When to trim the observations next, and how many were written since they were trimmed.
+    pub(super) trim_due: Time,
+    pub(super) untrimmed: usize,
     /// When it last complained, and how many rows were lost by then.
     pub(super) complained: Option<(Time, u64)>,
 }
@@ -86,6 +95,7 @@ impl Writer {
                 }
             } else {
                 self.forget_old();
+                self.trim();
             }
         }
     }
@@ -96,7 +106,8 @@ impl Writer {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Save(record) => self.batch.push(*record),
+            Message::Save(saved) => self.batch.records.push(*saved),
+            Message::Observed(observation) => self.batch.observations.push(*observation),
             Message::Flush(done) => self.flushes.push(done),
             Message::Wake => {}
         }
@@ -114,7 +125,7 @@ impl Writer {
     }
 
     fn write(&mut self) {
-        if self.batch.is_empty() {
+        if self.batch.len() == 0 {
             return;
         }
         if let Err(error) = self.database.write(&self.batch) {
@@ -123,6 +134,7 @@ impl Writer {
         } else if self.shared.lost() > self.complained.map_or(0, |(_, lost)| lost) {
             self.complain("records came faster than the disk took them");
         }
+        self.untrimmed += self.batch.observations.len();
         self.batch.clear();
     }
 
@@ -137,10 +149,23 @@ impl Writer {
     }
 
     fn until_retention(&self) -> Duration {
-        match self.retention_days {
-            Some(_) => Duration::from_micros(self.retention_due.since(self.clock.now())),
-            None => RETENTION_INTERVAL,
+        let due = self.retention_days.map_or(self.trim_due, |_| self.retention_due.min(self.trim_due));
+        Duration::from_micros(due.since(self.clock.now()))
+    }
+
+    fn trim(&mut self) {
+        let now = self.clock.now();
+        if now < self.trim_due && self.untrimmed < TRIM_AFTER {
+            return;
         }
+        // Nothing new, nothing to trim.
+        if self.untrimmed > 0
+            && let Err(error) = self.database.trim()
+        {
+            tracing::warn!(%error, "cannot delete old observations");
+        }
+        self.untrimmed = 0;
+        self.trim_due = now + RETENTION_INTERVAL;
     }
 
     fn forget_old(&mut self) {

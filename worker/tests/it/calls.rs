@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dialect::Endpoint;
+use dialect::load::{LoadEdit, LoadOptions};
 use ipc_proto::control::{Ending, FromWorker, ToWorker};
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::ids::{GrantId, ModelName};
@@ -90,7 +91,45 @@ async fn the_backends_own_name_for_the_model_and_a_wish_for_usage() {
     exchange.write([&chunk("a"), usage, DONE].concat()).await;
     let answered = frontend.answer().await;
     assert_eq!(answered.text(), [&chunk("a"), DONE].concat());
-    assert_eq!(supervisor.finished().await.usage.output_tokens, Some(2));
+    let usage = supervisor.finished().await.usage;
+    assert_eq!(
+        (usage.input_tokens, usage.output_tokens),
+        (Some(4), Some(2)),
+        "taken out, and read all the same"
+    );
+}
+
+#[tokio::test]
+async fn load_options_change_for_engines_that_load_by_request_and_for_no_others() {
+    let body = br#"{"model":"alias","stream":true,"options":{"num_ctx":4096,"num_gpu":1,"seed":7}}"#;
+    let changed = concat!(
+        r#"{"stream_options":{"include_usage":true},"model":"real","stream":true,"#,
+        r#""options":{"num_ctx":8192,"seed":7}}"#
+    );
+    let same = concat!(
+        r#"{"stream_options":{"include_usage":true},"model":"real","stream":true,"#,
+        r#""options":{"num_ctx":4096,"num_gpu":1,"seed":7}}"#
+    );
+    // With how many questions a probe asks.
+    let kinds =
+        [(BackendKind::Ollama, 2, changed), (BackendKind::OpenAi, 1, same), (BackendKind::LmStudio, 3, same)];
+    for (kind, questions, expected) in kinds {
+        let backend = Backend::start().await;
+        let mut worker = spec(kind, &backend.url);
+        worker.ask_for_usage = true;
+        let mut supervisor = Supervisor::start(worker).await;
+        for _ in 0..questions {
+            backend.list(r#"{"data":null}"#).await;
+        }
+        supervisor.probed().await;
+        let mut frontend = supervisor.frontend().await;
+        let mut asked = open(1, Endpoint::ChatCompletions, true, body);
+        asked.model = Some(ModelName::new("real"));
+        asked.load = LoadEdit::Set(LoadOptions { context: Some(8192), ..LoadOptions::default() });
+        frontend.send(asked, body).await;
+        let exchange = backend.exchange().await;
+        assert_eq!(String::from_utf8(exchange.body.clone()).unwrap(), expected, "{kind:?}");
+    }
 }
 
 #[tokio::test]

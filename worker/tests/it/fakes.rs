@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dialect::Endpoint;
+use dialect::load::{LoadEdit, LoadOptions};
 use ipc_proto::control::{Ending, FromWorker, LoadedModel, ToWorker};
 use ipc_proto::ids::{GrantId, ModelName};
 use ipc_proto::spec::{BackendKind, FakeSpec};
@@ -21,7 +22,7 @@ async fn it_answers_every_endpoint_and_tells_what_it_has_in_memory() {
     let mut supervisor = fake(1, 1).await;
     let report = supervisor.probed().await;
     assert_eq!(report.models.unwrap().len(), 2);
-    assert_eq!(report.loaded, Some(Vec::new()));
+    assert_eq!((report.loaded, report.slots, report.max_models), (Some(Vec::new()), Some(1), Some(1)));
     let mut frontend = supervisor.frontend().await;
     for (grant, endpoint) in (1..).zip(Endpoint::ALL) {
         for stream in [false, true] {
@@ -35,11 +36,7 @@ async fn it_answers_every_endpoint_and_tells_what_it_has_in_memory() {
             assert_eq!(finished.ending, Ending::Complete, "{endpoint:?}");
         }
     }
-    supervisor.say(&ToWorker::Probe);
-    assert_eq!(
-        supervisor.probed().await.loaded,
-        Some(vec![LoadedModel { id: ModelName::new("large"), context: None }])
-    );
+    assert_eq!(in_memory(&mut supervisor).await, loaded("large", 4096));
 }
 
 #[tokio::test]
@@ -53,24 +50,58 @@ async fn an_unknown_model_is_refused_as_that_dialect_does() {
     assert_eq!(supervisor.ending().await, Ending::Declined);
 }
 
+/// What is in memory, when the supervisor asks for it.
+async fn in_memory(supervisor: &mut Supervisor) -> Vec<LoadedModel> {
+    supervisor.say(&ToWorker::Probe);
+    supervisor.probed().await.loaded.expect("a fake tells")
+}
+
+fn loaded(name: &str, context: u64) -> Vec<LoadedModel> {
+    vec![LoadedModel { id: ModelName::new(name), context: Some(context) }]
+}
+
 #[tokio::test]
-async fn it_holds_one_model_and_a_swap_waits_for_who_is_generating() {
-    let mut supervisor = fake(1, 2).await;
+async fn it_holds_one_model_and_is_careless_with_who_is_generating() {
+    let mut supervisor = fake(20, 3_600_000).await;
+    supervisor.probed().await;
     let mut first = supervisor.frontend().await;
     let mut second = supervisor.frontend().await;
-    let small = br#"{"model":"small"}"#;
-    let large = br#"{"model":"large"}"#;
-    first.send(open(1, Endpoint::ChatCompletions, true, small), small).await;
-    assert!(first.next().await.is_some(), "the small model has begun");
-    second.send(open(2, Endpoint::ChatCompletions, true, large), large).await;
+    let small = br#"{"model":"small","stream":true}"#;
+    let large = br#"{"model":"large","max_tokens":0}"#;
+    first.send(open(1, Endpoint::Messages, true, small), small).await;
+    while in_memory(&mut supervisor).await != loaded("small", 4096) {}
+    second.send(open(2, Endpoint::Messages, false, large), large).await;
+    let broken = first.answer().await;
+    assert!(broken.failure.unwrap().detail.contains("unloaded"));
+    assert!(matches!(supervisor.ending().await, Ending::Failed(_)));
     assert!(second.answer().await.failure.is_none());
-    assert_eq!(supervisor.finished().await.grant.0, 1);
-    assert_eq!(supervisor.finished().await.grant.0, 2);
-    supervisor.say(&ToWorker::Probe);
-    let loaded = supervisor.probed().await;
-    // The first report may still be the one from the start.
-    let loaded = if loaded.loaded == Some(Vec::new()) { supervisor.probed().await } else { loaded };
-    assert_eq!(loaded.loaded, Some(vec![LoadedModel { id: ModelName::new("large"), context: None }]));
+    assert_eq!(supervisor.finished().await.grant, GrantId(2));
+    assert_eq!(in_memory(&mut supervisor).await, loaded("large", 4096));
+}
+
+#[tokio::test]
+async fn it_loads_anew_for_other_load_options_but_not_for_those_of_the_grant() {
+    let mut supervisor = fake(1, 0).await;
+    supervisor.probed().await;
+    let mut frontend = supervisor.frontend().await;
+    let plain = br#"{"model":"small"}"#;
+    let wide = br#"{"model":"small","options":{"num_ctx":65536}}"#;
+    let context = |context| LoadEdit::Set(LoadOptions { context: Some(context), ..LoadOptions::default() });
+    let asked: [(&[u8], LoadEdit, u64); 5] = [
+        (plain, LoadEdit::Keep, 4096),
+        (wide, LoadEdit::Keep, 65536),
+        (plain, context(65536), 65536),
+        (wide, LoadEdit::Set(LoadOptions::default()), 4096),
+        (plain, context(8192), 8192),
+    ];
+    for (grant, (body, load, expected)) in (1..).zip(asked) {
+        let mut asked = open(grant, Endpoint::ChatCompletions, true, body);
+        asked.load = load;
+        frontend.send(asked, body).await;
+        assert!(frontend.answer().await.failure.is_none());
+        assert_eq!(supervisor.ending().await, Ending::Complete);
+        assert_eq!(in_memory(&mut supervisor).await, loaded("small", expected), "grant {grant}");
+    }
 }
 
 #[tokio::test]

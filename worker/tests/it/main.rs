@@ -14,3 +14,5 @@ mod probes;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
