@@ -14,7 +14,7 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use ipc_proto::control::{Admission, Grant};
+use ipc_proto::control::{Admission, FromFrontend, Grant, StandingGrant};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{KeyId, ModelName};
 use ipc_proto::stream::{Answer, Head, Open};
@@ -25,7 +25,7 @@ use crate::dispatch::{self, Attempt, Connection};
 use crate::reception::Caller;
 use crate::refusal::{self, Refusal};
 use crate::shared::{Shared, Terms};
-use crate::{body, forward};
+use crate::{body, clock, forward, loans};
 
 const BACKEND: HeaderName = HeaderName::from_static("x-proxylm-backend");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-proxylm-attempts");
@@ -68,11 +68,14 @@ pub(crate) async fn run(
     let summary = summary::read(asker.endpoint, &kept.bytes)
         .map_err(|bad| Refusal::because(FailureKind::BadRequest, bad.message).at(bad.param))?;
     let name = asker.terms.keyring.name(asker.key);
-    tracing::debug!(request = %caller.label, client = name, model = summary.model, "admitting");
-    let admission = admission(caller, &asker, &summary, &head, kept.bytes.len());
+    let mut admission = admission(caller, &asker, &summary, &head, kept.bytes.len());
+    let loan = loan(shared, &admission);
+    admission.under = loan.as_ref().map(|loan| loan.grant);
+    let lent = loan.is_some();
+    tracing::debug!(request = %caller.label, client = name, model = summary.model, lent, "admitting");
     let case = shared.desk.admit(admission, caller.arrived).map_err(|failure| Refusal::of(&failure, None))?;
     let errand = Errand { caller, endpoint: asker.endpoint, summary, head, body: kept.bytes.clone() };
-    Ok(pursue(shared, &asker.terms, &errand, case).await)
+    Ok(pursue(shared, &asker.terms, &errand, case, loan).await)
 }
 
 fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, length: usize) -> Admission {
@@ -95,18 +98,38 @@ fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, le
     }
 }
 
-/// Makes attempts as they are granted, until one is answered or there will be none.
+/// A loan that `admission` may begin under; what is found too old is given back.
+fn loan(shared: &Shared, admission: &Admission) -> Option<Box<StandingGrant>> {
+    if admission.class.is_some() || !admission.load.is_empty() {
+        // A loan is for requests of which there is nothing more to know than a model, a dialect and a key.
+        return None;
+    }
+    let dialect = admission.endpoint.dialect();
+    let found = shared.loans.find(&admission.model, dialect, admission.key, clock::now());
+    for grant in found.too_old {
+        shared.desk.mention(&FromFrontend::Returned { grant });
+    }
+    found.loan
+}
+
+/// Makes attempts as they are granted, the first under the `loan` if there is one, until one is answered or there
+/// will be none.
 async fn pursue(
     shared: &Arc<Shared>,
     terms: &Terms,
     errand: &Errand<'_>,
     case: Case,
+    loan: Option<Box<StandingGrant>>,
 ) -> Response<AnswerBody> {
     let mut attempts = 0;
+    let mut lent = loan.map(|loan| loans::as_grant(*loan, errand.caller.request));
     loop {
-        let grant = match poll_fn(|cx| case.poll_word(cx)).await {
-            Ok(Word::Granted(grant)) => grant,
-            Ok(Word::Rejected(failure)) | Err(failure) => return tell(errand, case, attempts, failure),
+        let grant = match lent.take() {
+            Some(grant) => grant,
+            None => match poll_fn(|cx| case.poll_word(cx)).await {
+                Ok(Word::Granted(grant)) => *grant,
+                Ok(Word::Rejected(failure)) | Err(failure) => return tell(errand, case, attempts, failure),
+            },
         };
         attempts = grant.attempt;
         let body = errand.body.clone();

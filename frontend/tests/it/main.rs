@@ -10,6 +10,7 @@ mod admission;
 mod answers;
 mod departures;
 mod limits;
+mod loans;
 mod stopping;
 mod support;
 mod surface;

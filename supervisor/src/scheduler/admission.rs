@@ -43,6 +43,7 @@ impl<L: Laws> Scheduler<L> {
         if !self.is_seated(frontend) || self.requests.contains_key(&id) {
             return;
         }
+        let claim = admission.under.and_then(|grant| self.claim(frontend, grant));
         self.counters.admitted += 1;
         self.last_order += 1;
         let waited_us = admission.waited_ms.saturating_mul(1000);
@@ -69,7 +70,9 @@ impl<L: Laws> Scheduler<L> {
         if let Some(seat) = self.seats.get_mut(&frontend.seat) {
             seat.requests.insert(id);
         }
-        if let Some(failure) = refusal {
+        if let Some(claim) = claim {
+            self.bind(turn, id, claim);
+        } else if let Some(failure) = refusal {
             self.refuse(turn, id, failure);
         } else {
             self.enter_queue(turn, id, 0);

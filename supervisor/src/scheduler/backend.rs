@@ -14,6 +14,7 @@ use super::belief::Belief;
 use super::catalog;
 use super::grant::Grant;
 use super::laws::Laws;
+use super::loan::{Loan, Spent};
 use super::timer::Timer;
 use super::worker::{Worker, WorkerStage};
 use super::{Effect, Note, Scheduler, Turn};
@@ -80,8 +81,14 @@ pub(super) struct Backend {
     models: BTreeSet<ModelName>,
     pub(super) loaded: Option<Vec<ModelName>>,
     pub(super) belief: Belief,
-    /// The slots taken, by whatever generation of its worker.
+    /// The attempts that have a slot, by whatever generation of its worker.
     pub(super) grants: BTreeMap<GrantId, Grant>,
+    /// The slots lent.
+    pub(super) loans: BTreeMap<GrantId, Loan>,
+    /// Loans whose attempts are over, until we hear whose they were.
+    pub(super) spent: BTreeMap<GrantId, Spent>,
+    /// Whether no other backend offers any model that this one offers.
+    pub(super) is_alone: bool,
     /// Slots that may be taken now: more than configured only while a reload shrinks them.
     pub(super) ceiling: u32,
     pub(super) rest: Option<Rest>,
@@ -107,6 +114,9 @@ impl Backend {
             loaded: None,
             belief: Belief::default(),
             grants: BTreeMap::new(),
+            loans: BTreeMap::new(),
+            spent: BTreeMap::new(),
+            is_alone: false,
             rest: None,
             worker: Worker::default(),
             failed_probes: 0,
@@ -131,6 +141,11 @@ impl Backend {
     /// Whether it can be asked for `model`, up or down.
     pub(super) fn lists(&self, model: &ModelName) -> bool {
         self.service != Service::Retired && self.models.contains(model)
+    }
+
+    /// Whether there is no model that both it and `other` offer.
+    pub(super) fn shares_no_model_with(&self, other: &Self) -> bool {
+        self.models.is_disjoint(&other.models)
     }
 
     /// Whether its models are not known yet, but may soon be.
@@ -177,7 +192,7 @@ impl Backend {
 
     /// Whether one more attempt fits.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.grants.len() < self.spec.slots_at_first() as usize
+        self.taken() < self.spec.slots_at_first() as usize
     }
 
     /// Its worker of today.
@@ -185,10 +200,10 @@ impl Backend {
         WorkerId { backend: self.id, generation: self.worker.generation }
     }
 
-    /// Remembers that an attempt has ended at `now`.
+    /// Remembers that an attempt has ended at `now`, or will not be.
     pub(super) fn attempt_ended(&mut self, now: Time) {
         self.last_end = now;
-        let held = u32::try_from(self.grants.len()).unwrap_or(u32::MAX);
+        let held = u32::try_from(self.taken()).unwrap_or(u32::MAX);
         self.ceiling = self.ceiling.min(held.max(self.spec.slots_at_first()));
     }
 
@@ -216,7 +231,8 @@ impl Backend {
             worker_pid: self.worker.pid,
             generation: self.worker.generation,
             worker: self.worker.stage.as_str().to_owned(),
-            slots_used: u32::try_from(self.grants.len()).unwrap_or(u32::MAX),
+            slots_used: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            lent: u32::try_from(self.taken() - self.attempts()).unwrap_or(u32::MAX),
             slots: self.spec.slots_at_first(),
             max_models: None,
             turns: Vec::new(),
@@ -244,7 +260,7 @@ impl<L: Laws> Scheduler<L> {
             let loaded: Vec<ModelName> = loaded.into_iter().map(|model| model.id).collect();
             // A probe that looked while an attempt was still running may have seen the model before.
             let is_fresh = turn.now.since(backend.last_end) >= report.took_us;
-            if backend.spec.swaps_at_first() && backend.grants.is_empty() && is_fresh {
+            if backend.spec.swaps_at_first() && backend.taken() == 0 && is_fresh {
                 let models = &backend.models;
                 backend.belief.told(&loaded, |model| models.contains(model));
                 self.changes.terrain = true;
@@ -298,7 +314,7 @@ impl<L: Laws> Scheduler<L> {
     fn probe_failed(&mut self, turn: &mut Turn<'_>, id: BackendId, failure: ProbeFailure) {
         let threshold = self.catalog.health.unhealthy_after_failed_probes;
         let Some(backend) = self.backends.get_mut(&id) else { return };
-        let is_busy = failure.kind == ProbeFailureKind::Timeout && !backend.grants.is_empty();
+        let is_busy = failure.kind == ProbeFailureKind::Timeout && backend.attempts() > 0;
         match &mut backend.health {
             Health::Down { reason, .. } => *reason = failure.detail,
             Health::Unknown => self.backend_down(turn, id, failure.detail),

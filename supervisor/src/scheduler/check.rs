@@ -1,9 +1,11 @@
 //! What must hold after every event. Development builds look; the product does not.
 
 use super::laws::Laws;
+use super::loan::LoanStage;
 use super::policy::{self, Board, Choice};
 use super::request::Stage;
 use super::timer::Timer;
+use super::worker::WorkerStage;
 use super::{Phase, Scheduler};
 use crate::clock::Time;
 
@@ -32,7 +34,7 @@ impl<L: Laws> Scheduler<L> {
         let mut held = 0;
         for backend in self.backends.values() {
             held += backend.grants.len();
-            let (taken, ceiling) = (backend.grants.len(), backend.ceiling as usize);
+            let (taken, ceiling) = (backend.taken(), backend.ceiling as usize);
             assert!(taken <= ceiling, "{}: {taken} slots taken of {ceiling}", backend.spec.name);
             let mut models = backend.grants.values().map(|grant| &grant.model);
             let first = models.next();
@@ -47,8 +49,29 @@ impl<L: Laws> Scheduler<L> {
                 "a grant of a dead generation"
             );
         }
+        self.check_loans();
         let live: usize = self.requests.values().map(|request| request.live as usize).sum();
         assert_eq!(held, live, "every grant has its request");
+    }
+
+    fn check_loans(&self) {
+        for backend in self.backends.values() {
+            for (grant, loan) in &backend.loans {
+                let is_looked_after = loan.stage == LoanStage::Used
+                    || backend.worker.stage == WorkerStage::Ending
+                    || self.timers.due(&Timer::Loan(backend.id, *grant)).is_some();
+                assert!(is_looked_after, "{grant:?}: a loan nobody looks after");
+                assert_eq!(loan.worker, backend.worker_id(), "a loan of a dead generation");
+                assert!(!backend.grants.contains_key(grant), "{grant:?}: lent and granted");
+            }
+            let is_full = !backend.has_free_slot() && backend.unused_loans().next().is_some();
+            let mut lanes = self.queue.lanes();
+            assert!(
+                !is_full || !lanes.any(|(_, lane)| lane.candidates.contains(&backend.id)),
+                "{}: somebody waits for a slot that is lent and not used",
+                backend.spec.name
+            );
+        }
     }
 
     fn check_requests(&self) {

@@ -16,9 +16,9 @@ use super::{Effect, Scheduler, Turn};
 
 /// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
 /// is stuck.
-const TTL_MS: u64 = 5000;
-/// How long a worker may take to answer a revocation, or to notice that its client has gone, in milliseconds.
-const WORKER_PATIENCE_MS: u64 = 5000;
+pub(super) const TTL_MS: u64 = 5000;
+/// How long a worker may take to answer a revocation or a recall, or to notice that its client has gone, in milliseconds.
+pub(super) const WORKER_PATIENCE_MS: u64 = 5000;
 /// A finished attempt counts for so much in the running mean of their lengths: one in eight.
 const MEAN_WEIGHT: u64 = 8;
 
@@ -44,6 +44,14 @@ pub(super) struct Grant {
     is_swap: bool,
     /// Whether its failure has been held against the backend.
     is_blamed: bool,
+}
+
+impl Grant {
+    /// What a loan becomes when its request is known.
+    pub(super) fn lent(request: RequestId, worker: WorkerId, model: ModelName, has_arrived: bool) -> Self {
+        let stage = if has_arrived { GrantStage::Active } else { GrantStage::Offered };
+        Self { request, worker, model, stage, is_swap: false, is_blamed: false }
+    }
 }
 
 impl<L: Laws> Scheduler<L> {
@@ -99,6 +107,9 @@ impl<L: Laws> Scheduler<L> {
 
     /// A frontend came to its worker.
     pub(super) fn started(&mut self, worker: WorkerId, grant: GrantId) {
+        if self.loan_started(worker, grant) {
+            return;
+        }
         let Some(granted) = self.spoken_of(worker, grant) else { return };
         let id = granted.request;
         if granted.stage == GrantStage::Offered {
@@ -152,12 +163,29 @@ impl<L: Laws> Scheduler<L> {
 
     /// An attempt is over.
     pub(super) fn finished(&mut self, turn: &mut Turn<'_>, worker: WorkerId, finished: &Finished) {
+        if self.loan_finished(turn, worker, finished) {
+            return;
+        }
         let Some(granted) = self.spoken_of(worker, finished.grant) else { return };
         let (id, is_swap, was_blamed) = (granted.request, granted.is_swap, granted.is_blamed);
         let reach = Reach::of(&finished.ending, finished.upstream_status);
         if finished.ending != Ending::NeverStarted {
             self.mark_arrived(id, finished.grant);
         }
+        self.account(id, finished, is_swap);
+        let next = if finished.ending == Ending::Complete { self.purpose_of(id) } else { None };
+        self.end_grant(turn, worker.backend, finished.grant, reach);
+        if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {
+            self.blame(turn, worker.backend, failure);
+        }
+        if let Some(next) = next {
+            self.lend(turn, worker.backend, next);
+        }
+    }
+
+    /// Writes down what the worker says of an attempt of request `id` that is over.
+    pub(super) fn account(&mut self, id: RequestId, finished: &Finished, is_swap: bool) {
+        let reach = Reach::of(&finished.ending, finished.upstream_status);
         if finished.ending == Ending::Complete {
             let mean = self.mean_attempt_us.unwrap_or(finished.total_us);
             self.mean_attempt_us = Some(mean - mean / MEAN_WEIGHT + finished.total_us / MEAN_WEIGHT);
@@ -170,10 +198,6 @@ impl<L: Laws> Scheduler<L> {
             }
             // The backend still has the model it had: nothing was swapped.
             request.attempt.is_swap &= reach != Reach::Never || !is_swap;
-        }
-        self.end_grant(turn, worker.backend, finished.grant, reach);
-        if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {
-            self.blame(turn, worker.backend, failure);
         }
     }
 
@@ -227,11 +251,20 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// The client of an active grant has gone: the worker notices by itself, or is told after a while.
-    pub(super) fn let_run_out(&mut self, turn: &Turn<'_>, on: BackendId, grant: GrantId) {
+    fn let_run_out(&mut self, turn: &Turn<'_>, on: BackendId, grant: GrantId) {
         if let Some(granted) = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant))
             && granted.stage == GrantStage::Active
         {
             self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(WORKER_PATIENCE_MS));
+        }
+    }
+
+    /// The client of a grant has gone. Nobody will come with it any more; whoever has come leaves.
+    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId) {
+        let granted = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant));
+        match granted.map(|granted| granted.stage) {
+            Some(GrantStage::Offered) => self.revoke(turn, on, grant),
+            _ => self.let_run_out(turn, on, grant),
         }
     }
 

@@ -36,6 +36,7 @@ mod effect;
 mod event;
 mod frontend;
 mod grant;
+mod loan;
 mod order;
 mod policy;
 mod queue;
@@ -209,6 +210,7 @@ impl<L: Laws> Scheduler<L> {
         match timer {
             Timer::Doors => self.open_doors(turn),
             Timer::Grant(backend, grant) => self.grant_due(turn, backend, grant),
+            Timer::Loan(backend, grant) => self.loan_due(turn, backend, grant),
             Timer::Patience(request) => self.patience_over(turn, request),
             Timer::Pause(request) => self.pause_over(turn, request),
             Timer::Exclusion(request) => self.exclusion_over(turn, request),
@@ -245,8 +247,9 @@ impl<L: Laws> Scheduler<L> {
             Event::Ordered { ticket, order } => self.ordered(turn, ticket, &order),
             Event::Reconfigured(catalog) => self.reconfigured(turn, &catalog),
             Event::Stop => self.stop(turn),
-            // Slots are not lent ahead of time yet; ticks only bring the time.
-            Event::Returned { .. } | Event::Tick => {}
+            Event::Returned { frontend, grant } => self.returned(turn, frontend, grant),
+            // It only brings the time.
+            Event::Tick => {}
         }
     }
 
@@ -259,6 +262,7 @@ impl<L: Laws> Scheduler<L> {
         }
         if std::mem::take(&mut self.changes.terrain) {
             self.survey(turn);
+            self.review_loans(turn);
             self.changes.work = true;
         }
         if std::mem::take(&mut self.changes.work) {
@@ -287,6 +291,7 @@ impl<L: Laws> Scheduler<L> {
                 }
             }
         }
+        self.recall_for_those_who_wait(turn);
     }
 
     fn enter(&mut self, turn: &mut Turn<'_>, phase: Phase) {

@@ -80,7 +80,7 @@ impl<'a, L: Laws> Board<'a, L> {
 
     /// Whether `backend` may change to another model: nothing runs there and nothing waits for the one it holds.
     fn may_switch(&self, backend: &Backend) -> bool {
-        let is_empty = backend.grants.is_empty() || !L::SWITCH_ONLY_WHEN_EMPTY;
+        let is_empty = backend.taken() == 0 || !L::SWITCH_ONLY_WHEN_EMPTY;
         is_empty && backend.belief.current().is_none_or(|current| !self.has_work(backend.id, current))
     }
 

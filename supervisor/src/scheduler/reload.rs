@@ -18,6 +18,7 @@ impl<L: Laws> Scheduler<L> {
             return;
         }
         self.catalog = Arc::clone(catalog);
+        self.recall_all(turn);
         let gone: Vec<BackendId> =
             self.in_use().map(|backend| backend.id).filter(|id| !catalog.backends.contains_key(id)).collect();
         for id in gone {
@@ -53,7 +54,7 @@ impl<L: Laws> Scheduler<L> {
         let was_retired = backend.service == Service::Retired;
         let is_elsewhere = backend.spec.kind != spec.kind || backend.spec.url != spec.url;
         backend.spec = spec.clone();
-        let held = u32::try_from(backend.grants.len()).unwrap_or(u32::MAX);
+        let held = u32::try_from(backend.taken()).unwrap_or(u32::MAX);
         backend.ceiling = spec.slots_at_first().max(held);
         if was_retired {
             backend.service = Service::Open;

@@ -7,7 +7,6 @@ use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, RequestId};
 use ipc_proto::operator::{RequestRecord, RequestState};
 
-use super::grant::GrantStage;
 use super::laws::Laws;
 use super::queue::{LaneKey, Place};
 use super::timer::Timer;
@@ -163,7 +162,8 @@ impl<L: Laws> Scheduler<L> {
         let before = request.stage;
         self.close(turn, id, end, failure);
         if let Stage::Granted { grant, backend, .. } = before {
-            self.let_run_out(turn, backend, grant);
+            // One that was offered and not used: the answer came under a loan that we had given up for lost.
+            self.give_up(turn, backend, grant);
         }
     }
 
@@ -194,11 +194,7 @@ impl<L: Laws> Scheduler<L> {
         let stage = request.stage;
         self.leave(turn, id, Failure::new(FailureKind::Cancelled, "the frontend that held it ended"));
         if let Stage::Granted { grant, backend, .. } = stage {
-            let granted = self.backends.get(&backend).and_then(|backend| backend.grants.get(&grant));
-            match granted.map(|granted| granted.stage) {
-                Some(GrantStage::Offered) => self.revoke(turn, backend, grant),
-                _ => self.let_run_out(turn, backend, grant),
-            }
+            self.give_up(turn, backend, grant);
         }
     }
 

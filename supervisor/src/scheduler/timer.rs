@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Doors,
     /// A grant's frontend has not come, or its worker has not answered a revocation.
     Grant(BackendId, GrantId),
+    /// A loan has not been used in time, or its worker has not answered its recall.
+    Loan(BackendId, GrantId),
     /// A request has waited as long as it may.
     Patience(RequestId),
     /// The pause before another attempt is over.
