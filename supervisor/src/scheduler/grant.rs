@@ -15,6 +15,7 @@ use super::request::Stage;
 use super::residents::Reach;
 use super::timer::Timer;
 use super::{Effect, Note, Scheduler, Turn};
+use crate::clock::Time;
 
 /// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
 /// is stuck.
@@ -45,6 +46,8 @@ pub(super) struct Grant {
     /// The model that runs for it: that one, or one that serves it, too.
     pub(super) resident: ModelIx,
     pub(super) stage: GrantStage,
+    /// When it was sent.
+    pub(super) at: Time,
     /// Whether it made the backend change its model.
     is_swap: bool,
     /// Whether its failure has been held against the backend.
@@ -94,7 +97,8 @@ impl<L: Laws> Scheduler<L> {
             attempt: request.attempts,
         };
         let stage = GrantStage::Offered;
-        let taken = Grant { request: id, worker, model, resident, stage, is_swap, is_blamed: false };
+        let taken =
+            Grant { request: id, worker, model, resident, stage, at: turn.now, is_swap, is_blamed: false };
         backend.grants.insert(grant, taken);
         turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Granted(Box::new(lease))));
         turn.effects.push(Effect::Changed(id));

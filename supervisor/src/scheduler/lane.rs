@@ -132,13 +132,6 @@ impl Lane {
             .any(|standing| self.rows.contains_key(&(Some(backend), standing)))
     }
 
-    /// The earliest place after `now` at which an interactive request becomes due.
-    pub(super) fn next_due(&self, now: Time) -> Option<Time> {
-        let prompt = self.rows.iter().filter(|((_, standing), _)| *standing == Standing::Prompt);
-        let first = prompt.filter_map(|(_, row)| row.first_key_value().map(|(place, _)| place.at));
-        first.filter(|at| *at > now).min()
-    }
-
     /// Every request, in no particular order.
     pub(super) fn waiters(&self) -> impl Iterator<Item = (Precedence, &Waiter)> {
         self.rows.iter().flat_map(|((_, standing), row)| {

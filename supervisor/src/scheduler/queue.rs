@@ -4,6 +4,7 @@
 //! may be used after all is decided by whoever asks for the next request.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId};
@@ -20,6 +21,7 @@ type Mark = (Time, u64);
 struct ClientQueue {
     places: BTreeSet<Place>,
     due: BTreeSet<Mark>,
+    arrivals: BTreeSet<Mark>,
 }
 
 /// What waits for one model.
@@ -29,6 +31,8 @@ pub(super) struct ModelQueue {
     arrivals: BTreeSet<Mark>,
     /// Sum of the times of arrival, in microseconds.
     sum_arrived: u128,
+    /// When each becomes due.
+    dues: BTreeSet<Mark>,
     clients: BTreeMap<KeyId, ClientQueue>,
 }
 
@@ -62,11 +66,31 @@ impl ModelQueue {
         )
     }
 
-    /// Whether a request that is due at `now` comes from a client with nothing waiting in `other`.
-    pub(super) fn has_due_stranger_to(&self, other: &Self, now: Time) -> bool {
+    /// Each client that waits, and when the one of its requests came that has waited longest.
+    pub(super) fn oldest_by_client(&self) -> impl Iterator<Item = (KeyId, Time)> {
+        self.clients.iter().filter_map(|(client, waiting)| Some((*client, waiting.arrivals.first()?.0)))
+    }
+
+    /// The place of the next request of all, by time and arrival, whatever the class.
+    pub(super) fn head(&self) -> Option<Place> {
+        let heads = self.lanes.values().filter_map(Lane::head);
+        heads.min_by_key(|(precedence, _)| *precedence).map(|((_, place), _)| place)
+    }
+
+    /// When the next request after `now` becomes due.
+    pub(super) fn next_due(&self, now: Time) -> Option<Time> {
+        self.dues.range((Bound::Excluded((now, u64::MAX)), Bound::Unbounded)).next().map(|(due, _)| *due)
+    }
+
+    /// Whether a request that is due at `now` comes from a client with nothing waiting in any of `others`.
+    pub(super) fn has_due_stranger_to<'a>(
+        &self,
+        others: impl Iterator<Item = &'a Self> + Clone,
+        now: Time,
+    ) -> bool {
         self.clients.iter().any(|(client, waiting)| {
             let is_due = waiting.due.first().is_some_and(|(due, _)| *due <= now);
-            is_due && !other.clients.contains_key(client)
+            is_due && !others.clone().any(|other| other.clients.contains_key(client))
         })
     }
 }
@@ -140,7 +164,11 @@ impl Queue {
         model.sum_arrived += u128::from(waiter.arrived.0);
         let client = model.clients.entry(waiter.client).or_default();
         client.places.insert(waiter.place);
-        client.due.extend(waiter.due_at().map(|due| (due, order)));
+        client.arrivals.insert((waiter.arrived, order));
+        if let Some(due) = waiter.due_at() {
+            client.due.insert((due, order));
+            model.dues.insert((due, order));
+        }
         self.waiting.insert(key.model);
         is_new
     }
@@ -162,8 +190,10 @@ impl Queue {
         model.sum_arrived -= u128::from(waiter.arrived.0);
         if let Some(client) = model.clients.get_mut(&waiter.client) {
             client.places.remove(&waiter.place);
+            client.arrivals.remove(&(waiter.arrived, order));
             if let Some(due) = waiter.due_at() {
                 client.due.remove(&(due, order));
+                model.dues.remove(&(due, order));
             }
             if client.places.is_empty() {
                 model.clients.remove(&waiter.client);
@@ -270,12 +300,11 @@ mod tests {
     #[test]
     fn a_client_is_a_stranger_to_a_model_for_which_it_has_nothing_waiting() {
         let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
-        let other = ModelQueue::default();
         queue.insert(lane, waiter(5, Class::Interactive), Time(0), Vec::new);
         let waiting = queue.of(lane.model);
-        assert!(!waiting.has_due_stranger_to(&other, Time(4)), "not due yet");
-        assert!(waiting.has_due_stranger_to(&other, Time(5)));
-        assert!(!waiting.has_due_stranger_to(waiting, Time(5)), "it waits there, too");
+        assert!(!waiting.has_due_stranger_to([].into_iter(), Time(4)), "not due yet");
+        assert!(waiting.has_due_stranger_to([].into_iter(), Time(5)));
+        assert!(!waiting.has_due_stranger_to([waiting].into_iter(), Time(5)), "it waits there, too");
         assert_eq!(waiting.of_client(KeyId(0)), (1, Some(Time(5))));
     }
 }

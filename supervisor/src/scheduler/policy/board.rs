@@ -1,13 +1,14 @@
 //! What a strategy may look at: who waits for what, and the backends as they are now. A view: it owns nothing and
 //! changes nothing.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ipc_proto::ids::BackendId;
 
 use crate::clock::Time;
 use crate::scheduler::backend::Backend;
-use crate::scheduler::catalog::{Catalog, Knobs};
+use crate::scheduler::catalog::{Catalog, Knobs, Overflow};
 use crate::scheduler::lane::{Lane, LaneKey, Precedence, Waiter};
 use crate::scheduler::laws::Laws;
 use crate::scheduler::learner::Learner;
@@ -124,6 +125,21 @@ impl<'a> Board<'a> {
         self.backends.get(&id)
     }
 
+    /// After how long in the queue requests may overflow to `backend`, in microseconds; `None`: it is a member like
+    /// any other.
+    pub(in crate::scheduler) fn overflow_after(&self, backend: &Backend) -> Option<u64> {
+        match backend.spec.overflow {
+            Overflow::Member => None,
+            Overflow::After(milliseconds) => Some(milliseconds.saturating_mul(1000)),
+            Overflow::Auto => {
+                let is_better =
+                    |other: &&&Backend| other.swaps() && other.spec.priority < backend.spec.priority;
+                let is_fallback = !backend.swaps() && self.ranked.iter().any(|other| is_better(&other));
+                is_fallback.then_some(0)
+            }
+        }
+    }
+
     /// Whether any backend could take one more attempt.
     pub(in crate::scheduler) fn is_anything_free(&self) -> bool {
         self.ranked.iter().any(|backend| backend.takes_more())
@@ -230,24 +246,43 @@ impl<'a> Board<'a> {
         if self.holds(backend, model) {
             return Room::Held;
         }
-        let residents = &backend.residents;
-        let may_leave = |resident: &&Resident| {
-            (resident.is_idle() || !self.switch_only_when_empty) && may_leave(resident)
-        };
-        let kin = self.models.plain(model);
-        if let Some(sibling) = residents.iter().find(|other| self.models.plain(other.model) == kin) {
+        match self.sibling(backend, model) {
             // Engines hold a model once: with other options it is loaded anew in its own place.
-            let leaves = may_leave(&sibling) && residents.len() <= backend.max_models();
-            return if leaves { Room::Evicts(sibling.model) } else { Room::Full };
+            Some(sibling) => {
+                let leaves = self.is_free_to_go(sibling) && may_leave(sibling);
+                let fits = backend.residents.len() <= backend.max_models();
+                if leaves && fits { Room::Evicts(sibling.model) } else { Room::Full }
+            }
+            None => self.vacancy(backend, may_leave, choose_victim),
         }
-        if residents.len() < backend.max_models() {
-            return Room::Free;
+    }
+
+    /// Like [`Self::room`], for a model of which `backend` has nothing.
+    pub(in crate::scheduler) fn vacancy(
+        &self,
+        backend: &'a Backend,
+        may_leave: impl Fn(&Resident) -> bool,
+        choose_victim: impl FnOnce(&mut dyn Iterator<Item = &'a Resident>) -> Option<&'a Resident>,
+    ) -> Room {
+        match backend.residents.len().cmp(&backend.max_models()) {
+            Ordering::Less => Room::Free,
+            Ordering::Greater => Room::Full,
+            Ordering::Equal => {
+                let free = |resident: &&Resident| self.is_free_to_go(resident) && may_leave(resident);
+                let victim = choose_victim(&mut backend.residents.iter().filter(free));
+                victim.map_or(Room::Full, |victim| Room::Evicts(victim.model))
+            }
         }
-        if residents.len() > backend.max_models() {
-            return Room::Full;
-        }
-        let victim = choose_victim(&mut residents.iter().filter(may_leave));
-        victim.map_or(Room::Full, |victim| Room::Evicts(victim.model))
+    }
+
+    /// What `backend` has of the same name as `model`, with whatever options and however sure.
+    pub(in crate::scheduler) fn sibling(&self, backend: &'a Backend, model: ModelIx) -> Option<&'a Resident> {
+        let name = self.models.plain(model);
+        backend.residents.iter().find(|other| self.models.plain(other.model) == name)
+    }
+
+    fn is_free_to_go(&self, resident: &Resident) -> bool {
+        resident.is_idle() || !self.switch_only_when_empty
     }
 
     /// Like [`Self::room`], with the idle model used least recently as the one that goes.

@@ -19,6 +19,7 @@ pub(super) use self::board::{Board, Room};
 
 mod board;
 mod deferred;
+mod model_turns;
 
 /// A strategy.
 pub(super) trait Policy: Debug + Send {
@@ -57,8 +58,11 @@ pub(super) trait Policy: Debug + Send {
 
 /// The strategy of this name, with nothing remembered; `seed` is for those that draw lots.
 pub(super) fn named(strategy: Strategy, seed: u64) -> Box<dyn Policy> {
-    let _ = (strategy, seed);
-    Box::new(deferred::Deferred)
+    let _ = seed;
+    match strategy {
+        Strategy::ModelTurns => Box::<model_turns::ModelTurns>::default(),
+        _ => Box::new(deferred::Deferred),
+    }
 }
 
 /// A request that asks for a place.
