@@ -9,12 +9,15 @@ use ipc_proto::control::{OfferedModel, ProbeFailure, ProbeFailureKind, ProbeRepo
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, ModelName, WorkerId};
 use ipc_proto::operator::BackendView;
+use ipc_proto::spec::BackendKind;
 
-use super::belief::Belief;
 use super::catalog;
 use super::grant::Grant;
 use super::laws::Laws;
 use super::loan::{Loan, Spent};
+use super::model::{LoadNeed, ModelIx, Models};
+use super::policy::News;
+use super::residents::{Hold, Residents};
 use super::timer::Timer;
 use super::worker::{Worker, WorkerStage};
 use super::{Effect, Note, Scheduler, Turn};
@@ -80,7 +83,8 @@ pub(super) struct Backend {
     /// Names of all models it can be asked for.
     models: BTreeSet<ModelName>,
     pub(super) loaded: Option<Vec<ModelName>>,
-    pub(super) belief: Belief,
+    /// What it holds; empty while it swaps freely.
+    pub(super) residents: Residents,
     /// The attempts that have a slot, by whatever generation of its worker.
     pub(super) grants: BTreeMap<GrantId, Grant>,
     /// The slots lent.
@@ -112,7 +116,7 @@ impl Backend {
             offered: None,
             models: BTreeSet::new(),
             loaded: None,
-            belief: Belief::default(),
+            residents: Residents::default(),
             grants: BTreeMap::new(),
             loans: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -190,9 +194,44 @@ impl Backend {
             && self.rest.is_none_or(|rest| !rest.is_long)
     }
 
+    /// Whether a change of model costs it anything.
+    pub(super) fn swaps(&self) -> bool {
+        self.spec.swaps_at_first()
+    }
+
+    /// How many attempts it takes at once.
+    pub(super) fn slots(&self) -> u32 {
+        self.spec.slots_at_first()
+    }
+
+    /// How many models it holds at once, if it swaps.
+    pub(super) fn max_models(&self) -> usize {
+        self.spec.max_models.unwrap_or(1).max(1) as usize
+    }
+
+    /// Whether it loads a model anew for requests with other load options.
+    pub(super) fn takes_load_options(&self) -> bool {
+        self.spec.kind == BackendKind::Ollama
+    }
+
     /// Whether one more attempt fits.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.taken() < self.spec.slots_at_first() as usize
+        self.taken() < self.slots() as usize
+    }
+
+    /// Whether it takes one more attempt now, models aside.
+    pub(super) fn takes_more(&self) -> bool {
+        self.has_free_slot() && self.is_open()
+    }
+
+    /// Forgets what it holds but for what runs there, for a backend that begins or ceases to swap.
+    pub(super) fn recount_residents(&mut self, now: Time) {
+        let running = self.grants.values().map(|grant| grant.resident);
+        if self.swaps() {
+            self.residents.recount(running, now);
+        } else {
+            self.residents = Residents::default();
+        }
     }
 
     /// Its worker of today.
@@ -204,7 +243,7 @@ impl Backend {
     pub(super) fn attempt_ended(&mut self, now: Time) {
         self.last_end = now;
         let held = u32::try_from(self.taken()).unwrap_or(u32::MAX);
-        self.ceiling = self.ceiling.min(held.max(self.spec.slots_at_first()));
+        self.ceiling = self.ceiling.min(held.max(self.slots()));
     }
 
     /// Forgets a probe that its worker can no longer answer.
@@ -213,12 +252,13 @@ impl Backend {
     }
 
     /// As operators see it, with `queued` requests waiting that it could serve.
-    pub(super) fn view(&self, queued: u64) -> BackendView {
+    pub(super) fn view(&self, queued: u64, models: &Models) -> BackendView {
         let (health, reason) = match &self.health {
             Health::Unknown => ("unknown", "not looked at yet"),
             Health::Up => ("up", ""),
             Health::Down { reason, .. } => ("down", reason.as_str()),
         };
+        let latest = self.residents.latest();
         let names = |models: &[ModelName]| models.iter().map(ToString::to_string).collect::<Vec<_>>();
         BackendView {
             name: self.spec.name.clone(),
@@ -233,12 +273,12 @@ impl Backend {
             worker: self.worker.stage.as_str().to_owned(),
             slots_used: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
             lent: u32::try_from(self.taken() - self.attempts()).unwrap_or(u32::MAX),
-            slots: self.spec.slots_at_first(),
+            slots: self.slots(),
             max_models: None,
             turns: Vec::new(),
             next: String::new(),
-            current_model: self.belief.current().map(ToString::to_string).unwrap_or_default(),
-            loading: self.belief.is_loading(),
+            current_model: latest.map(|held| models.name(held.model).to_string()).unwrap_or_default(),
+            loading: latest.is_some_and(|held| held.hold == Hold::Loading),
             loaded_models: self.loaded.as_deref().map(names),
             models: names(&self.models_in_order()),
             queued,
@@ -260,9 +300,13 @@ impl<L: Laws> Scheduler<L> {
             let loaded: Vec<ModelName> = loaded.into_iter().map(|model| model.id).collect();
             // A probe that looked while an attempt was still running may have seen the model before.
             let is_fresh = turn.now.since(backend.last_end) >= report.took_us;
-            if backend.spec.swaps_at_first() && backend.taken() == 0 && is_fresh {
-                let models = &backend.models;
-                backend.belief.told(&loaded, |model| models.contains(model));
+            if backend.swaps() && backend.taken() == 0 && is_fresh {
+                let offered = loaded.iter().filter(|name| backend.models.contains(name));
+                let (models, learner) = (&mut self.models, &mut self.learner);
+                let told: Vec<ModelIx> =
+                    offered.map(|name| models.intern(name, &LoadNeed::Any, learner)).collect();
+                let is_same = |one, other| models.plain(one) == models.plain(other);
+                backend.residents.told(&told, backend.max_models(), turn.now, is_same);
                 self.changes.terrain = true;
             }
             backend.loaded = Some(loaded);
@@ -337,8 +381,9 @@ impl<L: Laws> Scheduler<L> {
         turn.note(Note::BackendDown { backend: backend.spec.name.clone(), reason: reason.clone() });
         let next_probe = turn.now.plus_millis(FIRST_PROBE_PAUSE_MS);
         backend.health = Health::Down { reason, next_probe, pause_ms: FIRST_PROBE_PAUSE_MS };
-        backend.belief.forget();
+        backend.residents.forget();
         backend.loaded = None;
+        self.tell(turn, News::Forgotten { backend: id });
         self.timers.arm(Timer::Probe(id), next_probe);
         self.changes.terrain = true;
         self.changes.directory = true;

@@ -1,9 +1,12 @@
 //! What must hold after every event. Development builds look; the product does not.
 
+use super::backend::Backend;
 use super::laws::Laws;
 use super::loan::LoanStage;
-use super::policy::{self, Board, Choice};
+use super::model::ModelIx;
+use super::policy::Choice;
 use super::request::Stage;
+use super::residents::Hold;
 use super::timer::Timer;
 use super::worker::WorkerStage;
 use super::{Phase, Scheduler};
@@ -12,6 +15,36 @@ use crate::clock::Time;
 /// So many live requests are looked at after every event; with more, the sweep comes more rarely, so that its cost
 /// per event stays the same.
 const SWEEP: u64 = 256;
+
+impl Backend {
+    /// Panics if an attempt for `resident`, for which `evict` makes room, must not be sent here.
+    pub(super) fn check_dispatch(&self, resident: ModelIx, evict: Option<ModelIx>) {
+        let name = &self.spec.name;
+        assert!(self.takes_more(), "{name}: an attempt too many");
+        let busy = evict.and_then(|evict| self.residents.get(evict)).map(|evicted| evicted.running);
+        assert!(evict.is_none() || busy == Some(0), "{name}: a busy model is evicted");
+        let is_held = self.residents.get(resident).is_some();
+        assert!(!is_held || evict.is_none(), "{name}: a model leaves for one that is there");
+        let left = self.residents.len() - usize::from(evict.is_some());
+        assert!(is_held || left < self.max_models(), "{name}: a model too many");
+    }
+
+    fn check_residents(&self) {
+        let (name, residents) = (&self.spec.name, &self.residents);
+        if !self.swaps() {
+            assert_eq!(residents.len(), 0, "{name}: it swaps freely, and models are counted");
+            return;
+        }
+        let running: usize = residents.iter().map(|resident| resident.running as usize).sum();
+        assert_eq!(running, self.grants.len(), "{name}: every attempt runs on a model that is there");
+        for grant in self.grants.values() {
+            assert!(residents.get(grant.resident).is_some(), "{name}: an attempt for a model that has left");
+        }
+        for resident in residents.iter() {
+            assert!(resident.hold == Hold::Ready || !resident.is_idle(), "{name}: a load that nobody makes");
+        }
+    }
+}
 
 impl<L: Laws> Scheduler<L> {
     /// Panics if an invariant is broken.
@@ -36,13 +69,7 @@ impl<L: Laws> Scheduler<L> {
             held += backend.grants.len();
             let (taken, ceiling) = (backend.taken(), backend.ceiling as usize);
             assert!(taken <= ceiling, "{}: {taken} slots taken of {ceiling}", backend.spec.name);
-            let mut models = backend.grants.values().map(|grant| &grant.model);
-            let first = models.next();
-            assert!(
-                !backend.spec.swaps_at_first() || models.all(|model| Some(model) == first),
-                "{}: two models at once",
-                backend.spec.name
-            );
+            backend.check_residents();
             let is_own = |worker: ipc_proto::ids::WorkerId| worker == backend.worker_id();
             assert!(
                 backend.grants.values().all(|grant| is_own(grant.worker)),
@@ -94,16 +121,15 @@ impl<L: Laws> Scheduler<L> {
         assert_eq!(self.waiting, (waiting + queued) as u64, "the number of waiting requests");
     }
 
-    fn check_progress(&self, now: Time) {
+    fn check_progress(&mut self, now: Time) {
         if self.is_stopping() {
             assert_eq!(self.waiting, 0, "nobody waits for an instance that ends");
             return;
         }
-        let board = Board::<L>::new(&self.queue, &self.backends);
-        let choice = policy::choose(self.catalog.strategy, &board, now);
+        let choice = self.consult(|policy, board| policy.choose(board, now));
         assert!(matches!(choice, Choice::Wait { .. }), "something could be done: {choice:?}");
         for (key, _) in self.queue.lanes() {
-            let is_watched = self.timers.due(&Timer::Stranded(key.clone())).is_some();
+            let is_watched = self.timers.due(&Timer::Stranded(*key)).is_some();
             assert!(is_watched != self.is_served(key), "{key:?}: waits in vain, or is given up too early");
         }
     }

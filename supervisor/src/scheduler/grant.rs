@@ -5,14 +5,17 @@
 //! touches no other; request and attempt end separately, each once.
 
 use ipc_proto::control::{Ending, Finished, Grant as Lease, ToFrontend, ToWorker};
-use ipc_proto::ids::{BackendId, GrantId, ModelName, RequestId, WorkerId};
+use ipc_proto::ids::{BackendId, GrantId, RequestId, WorkerId};
 
-use super::belief::Reach;
+use super::backend::Backend;
 use super::laws::Laws;
-use super::policy::Reason;
+use super::model::ModelIx;
+use super::policy::{News, Reason};
 use super::request::Stage;
+use super::residents::Reach;
 use super::timer::Timer;
-use super::{Effect, Scheduler, Turn};
+use super::{Effect, Note, Scheduler, Turn};
+use crate::clock::Time;
 
 /// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
 /// is stuck.
@@ -38,8 +41,13 @@ pub(super) enum GrantStage {
 pub(super) struct Grant {
     pub(super) request: RequestId,
     pub(super) worker: WorkerId,
-    pub(super) model: ModelName,
+    /// The model the request waited for.
+    pub(super) model: ModelIx,
+    /// The model that runs for it: that one, or one that serves it, too.
+    pub(super) resident: ModelIx,
     pub(super) stage: GrantStage,
+    /// When it was sent.
+    pub(super) at: Time,
     /// Whether it made the backend change its model.
     is_swap: bool,
     /// Whether its failure has been held against the backend.
@@ -48,9 +56,14 @@ pub(super) struct Grant {
 
 impl Grant {
     /// What a loan becomes when its request is known.
-    pub(super) fn lent(request: RequestId, worker: WorkerId, model: ModelName, has_arrived: bool) -> Self {
+    pub(super) fn lent(
+        request: RequestId,
+        worker: WorkerId,
+        model: ModelIx,
+        (at, has_arrived): (Time, bool),
+    ) -> Self {
         let stage = if has_arrived { GrantStage::Active } else { GrantStage::Offered };
-        Self { request, worker, model, stage, is_swap: false, is_blamed: false }
+        Self { request, worker, model, resident: model, stage, at, is_swap: false, is_blamed: false }
     }
 }
 
@@ -59,16 +72,22 @@ impl<L: Laws> Scheduler<L> {
     ///
     /// The slot stays taken until the worker reports [`Finished`](super::Event::Finished) or dies, also when the
     /// offer lapses: only the worker knows that nothing is running.
-    pub(super) fn grant(&mut self, turn: &mut Turn<'_>, id: RequestId, on: BackendId, reason: Reason) {
+    pub(super) fn grant(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: RequestId,
+        on: BackendId,
+        (evict, reason): (Option<ModelIx>, Reason),
+    ) {
         self.leave_queue(turn, id);
         self.last_grant += 1;
         let grant = GrantId(self.last_grant);
+        let Some(model) = self.requests.get(&id).map(|request| request.lane.model) else { return };
+        let resident = self.resident_for(on, model);
+        let is_swap = self.dispatch_to(turn, on, resident, evict, reason);
         let (Some(request), Some(backend)) = (self.requests.get_mut(&id), self.backends.get_mut(&on)) else {
             return;
         };
-        let model = request.lane.model.clone();
-        let is_swap = backend.spec.swaps_at_first() && backend.belief.sent(&model);
-        debug_assert_eq!(is_swap, reason == Reason::Switch, "the strategy knows what it asks for");
         request.attempts += 1;
         request.live += 1;
         request.stage = Stage::Granted { grant, backend: on, has_arrived: false };
@@ -76,6 +95,7 @@ impl<L: Laws> Scheduler<L> {
         request.attempt.backend = Some(on);
         request.attempt.granted = Some(turn.now);
         request.attempt.is_swap = is_swap;
+        request.attempt.reason = Some(if request.attempts > 1 { Reason::Retry } else { reason });
         if request.attempts > 1 {
             self.counters.retries += 1;
         }
@@ -84,17 +104,57 @@ impl<L: Laws> Scheduler<L> {
             grant,
             request: id,
             worker,
-            model: (model != request.admission.model).then(|| model.clone()),
+            model: (request.name != request.admission.model).then(|| request.name.clone()),
             load: dialect::load::LoadEdit::Keep,
             ttl_ms: TTL_MS,
             attempt: request.attempts,
         };
+        let stage = GrantStage::Offered;
         let taken =
-            Grant { request: id, worker, model, stage: GrantStage::Offered, is_swap, is_blamed: false };
+            Grant { request: id, worker, model, resident, stage, at: turn.now, is_swap, is_blamed: false };
         backend.grants.insert(grant, taken);
         turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Granted(Box::new(lease))));
         turn.effects.push(Effect::Changed(id));
         self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(TTL_MS));
+        self.tell(turn, News::Dispatched { backend: on, model, resident, is_load: is_swap });
+    }
+
+    /// The model that runs on a backend when it is asked for `model`.
+    fn resident_for(&self, on: BackendId, model: ModelIx) -> ModelIx {
+        let board = self.board();
+        let backend = board.backend(on);
+        if let Some(resident) = backend.and_then(|backend| board.resident(backend, model)) {
+            return resident.model;
+        }
+        if backend.is_some_and(Backend::takes_load_options) { model } else { self.models.plain(model) }
+    }
+
+    /// Counts an attempt for `resident`, for which `evict` makes room. Says whether it makes the backend load.
+    fn dispatch_to(
+        &mut self,
+        turn: &mut Turn<'_>,
+        on: BackendId,
+        resident: ModelIx,
+        evict: Option<ModelIx>,
+        reason: Reason,
+    ) -> bool {
+        let Some(backend) = self.backends.get_mut(&on).filter(|backend| backend.swaps()) else {
+            return false;
+        };
+        if cfg!(debug_assertions) {
+            backend.check_dispatch(resident, evict);
+        }
+        let is_load = backend.residents.dispatch(resident, evict, turn.now);
+        if is_load {
+            let name = |model: ModelIx| self.models.name(model).to_string();
+            turn.note(Note::Load {
+                backend: backend.spec.name.clone(),
+                model: name(resident),
+                evicts: evict.map(name).unwrap_or_default(),
+                reason: reason.as_str(),
+            });
+        }
+        is_load
     }
 
     /// The live grant that `worker`, if it is the one of today, speaks of.
@@ -138,14 +198,12 @@ impl<L: Laws> Scheduler<L> {
     ) {
         self.started(worker, grant);
         let Some(granted) = self.spoken_of(worker, grant) else { return };
-        let (id, is_swap, model) = (granted.request, granted.is_swap, granted.model.clone());
-        if let Some(backend) = self.backends.get_mut(&worker.backend)
-            && backend.spec.swaps_at_first()
-        {
+        let (id, is_swap, resident) = (granted.request, granted.is_swap, granted.resident);
+        if let Some(backend) = self.backends.get_mut(&worker.backend) {
             // A backend that was down, and forgotten, turns out to hold the model.
-            self.changes.work |= backend.belief.current() != Some(&model);
-            if backend.belief.answered(&model) {
-                self.swapped(worker.backend);
+            self.changes.work |= backend.residents.get(resident).is_some_and(|held| !held.is_held());
+            if backend.residents.answered(resident, turn.now) {
+                self.swapped(turn, worker.backend, resident);
             }
         }
         if is_swap && let Some(request) = self.requests.get_mut(&id) {
@@ -154,11 +212,14 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
-    fn swapped(&mut self, on: BackendId) {
+    /// A load of `resident` has come true.
+    fn swapped(&mut self, turn: &Turn<'_>, on: BackendId, resident: ModelIx) {
         self.counters.swaps += 1;
         if let Some(backend) = self.backends.get_mut(&on) {
             backend.swaps += 1;
         }
+        self.changes.work = true;
+        self.tell(turn, News::Ready { backend: on, resident });
     }
 
     /// An attempt is over.
@@ -206,11 +267,14 @@ impl<L: Laws> Scheduler<L> {
         self.timers.disarm(&Timer::Grant(on, grant));
         let Some(backend) = self.backends.get_mut(&on) else { return };
         let Some(granted) = backend.grants.remove(&grant) else { return };
-        let is_last = backend.grants.is_empty();
         backend.attempt_ended(turn.now);
-        if backend.spec.swaps_at_first() && backend.belief.over(&granted.model, reach, is_last) {
-            self.swapped(on);
+        let (model, resident) = (granted.model, granted.resident);
+        let has_loaded = backend.residents.over(resident, reach, turn.now);
+        backend.residents.trim(backend.max_models());
+        if has_loaded {
+            self.swapped(turn, on, resident);
         }
+        self.tell(turn, News::Ended { backend: on, model, resident });
         self.changes.work = true;
         if let Some(request) = self.requests.get_mut(&granted.request) {
             request.live -= 1;

@@ -14,8 +14,9 @@ use super::admission::is_candidate;
 use super::backend::Backend;
 use super::frontend::SeatStage;
 use super::grant::{Grant, TTL_MS, WORKER_PATIENCE_MS};
+use super::lane::LaneKey;
 use super::laws::Laws;
-use super::queue::LaneKey;
+use super::policy::{News, Reason};
 use super::request::Stage;
 use super::timer::Timer;
 use super::{Effect, Scheduler, Turn};
@@ -103,7 +104,7 @@ impl<L: Laws> Scheduler<L> {
         is_plain.then(|| Purpose {
             frontend: request.frontend,
             model: admission.model.clone(),
-            lane: request.lane.clone(),
+            lane: request.lane,
             key: admission.key,
         })
     }
@@ -117,7 +118,7 @@ impl<L: Laws> Scheduler<L> {
         self.last_grant += 1;
         let grant = GrantId(self.last_grant);
         let worker = backend.worker_id();
-        let upstream = &purpose.lane.model;
+        let upstream = self.models.name(purpose.lane.model);
         let lent = StandingGrant {
             grant,
             worker,
@@ -137,7 +138,7 @@ impl<L: Laws> Scheduler<L> {
         let Some(backend) = self.backends.get(&on) else { return false };
         // The last slot stays for somebody else who comes, where there can be somebody else: a recall would cost him
         // more than a loan saves.
-        let slots = backend.spec.slots_at_first();
+        let slots = backend.slots();
         let kept = usize::from(slots > 1 || self.catalog.frontends > 1);
         let unused = self.backends.values().flat_map(Backend::unused_loans);
         self.is_lendable(backend, purpose)
@@ -155,10 +156,10 @@ impl<L: Laws> Scheduler<L> {
             .is_some_and(|seat| seat.generation == frontend.generation && seat.stage == SeatStage::Listening);
         takes_requests
             && !self.is_stopping()
-            && !backend.spec.swaps_at_first()
+            && !backend.swaps()
             && backend.is_open()
             && backend.is_alone
-            && is_candidate(backend, &purpose.lane)
+            && is_candidate(backend, &purpose.lane, self.models.name(purpose.lane.model))
     }
 
     /// Whether somebody waits who could go to `on`.
@@ -268,15 +269,18 @@ impl<L: Laws> Scheduler<L> {
         request.stage = Stage::Granted { grant, backend: on, has_arrived };
         request.attempt.backend = Some(on);
         request.attempt.granted = Some(turn.now);
+        request.attempt.reason = Some(Reason::Loaded);
         turn.effects.push(Effect::Changed(id));
         match claim {
             Claim::Running(_, _, loan) => {
                 request.live = 1;
-                let taken = Grant::lent(id, loan.worker, loan.purpose.lane.model, has_arrived);
+                let model = loan.purpose.lane.model;
+                let taken = Grant::lent(id, loan.worker, model, (turn.now, has_arrived));
                 if let Some(backend) = self.backends.get_mut(&on) {
                     backend.grants.insert(grant, taken);
                 }
                 self.timers.disarm(&Timer::Loan(on, grant));
+                self.tell(turn, News::Dispatched { backend: on, model, resident: model, is_load: false });
                 if !has_arrived {
                     self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(TTL_MS));
                 }
