@@ -88,7 +88,7 @@ pub(crate) fn backends(views: &[BackendView]) -> String {
             view.kind.as_str().to_owned(),
             health(view),
             worker(view),
-            format!("{}/{}", view.slots_used, view.slots),
+            slots(view),
             model(view),
             view.models.len().to_string(),
             view.queued.to_string(),
@@ -107,6 +107,11 @@ pub(crate) fn backends(views: &[BackendView]) -> String {
 
 fn health(view: &BackendView) -> String {
     if view.draining { format!("{}, draining", view.health) } else { view.health.clone() }
+}
+
+fn slots(view: &BackendView) -> String {
+    let lent = if view.lent > 0 { format!(" +{} lent", view.lent) } else { String::new() };
+    format!("{}/{}{lent}", view.slots_used, view.slots)
 }
 
 fn worker(view: &BackendView) -> String {

@@ -98,10 +98,13 @@ impl Desk {
         locked(&self.book).admits
     }
 
-    /// Puts a request before the supervisor. `Err`: nothing new is taken, or the supervisor is out of reach.
+    /// Puts a request before the supervisor; one that begins under a loan is told in passing, and does not wait for
+    /// a word. `Err`: nothing new is taken, or the supervisor is out of reach.
     pub(crate) fn admit(self: &Arc<Self>, admission: Admission, arrived: Instant) -> Result<Case, Failure> {
         let request = admission.request;
-        let place = Arc::new(Place::default());
+        let is_under_way = admission.under.is_some();
+        let calls = Calls { engaged: is_under_way, ..Calls::default() };
+        let place = Arc::new(Place(Mutex::new(calls)));
         {
             let mut book = locked(&self.book);
             if !book.admits {
@@ -119,7 +122,9 @@ impl Desk {
             first_byte_us: None,
             bytes_sent: 0,
         };
-        if self.say(&FromFrontend::Admit(Box::new(admission))) {
+        let admit = FromFrontend::Admit(Box::new(admission));
+        let is_taken = if is_under_way { self.mention(&admit) } else { self.say(&admit) };
+        if is_taken {
             Ok(case)
         } else {
             // It never reached the supervisor: there is nothing to take back.
@@ -203,6 +208,11 @@ impl Desk {
     /// Says something at once; whether the link took it.
     pub(crate) fn say(&self, message: &FromFrontend) -> bool {
         self.taken(&self.outbox.send(message))
+    }
+
+    /// Says something with the next thing that is said, or in a moment; whether the link took it.
+    pub(crate) fn mention(&self, message: &FromFrontend) -> bool {
+        self.taken(&self.outbox.send_soon(message))
     }
 
     fn taken(&self, sent: &Result<(), SendError>) -> bool {
@@ -333,8 +343,7 @@ impl Case {
             bytes_sent: self.bytes_sent,
         };
         let closed = FromFrontend::Closed { request: self.request, outcome };
-        let sent = self.desk.outbox.send_soon(&closed);
-        self.desk.taken(&sent);
+        self.desk.mention(&closed);
     }
 }
 

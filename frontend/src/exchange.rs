@@ -15,7 +15,7 @@ use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use ipc_proto::control::{Admission, Class, Grant, Waiting};
+use ipc_proto::control::{Admission, Class, FromFrontend, Grant, StandingGrant, Waiting};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{KeyId, ModelName};
 use ipc_proto::stream::{Answer, Head, Open};
@@ -28,7 +28,7 @@ use crate::heartbeat::Heartbeat;
 use crate::reception::Caller;
 use crate::refusal::{self, Refusal};
 use crate::shared::{Shared, Terms};
-use crate::{awaited, forward};
+use crate::{awaited, clock, forward, loans};
 
 const BACKEND: HeaderName = HeaderName::from_static("x-proxylm-backend");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-proxylm-attempts");
@@ -115,15 +115,18 @@ pub(crate) async fn run(
         .map_err(|bad| Refusal::because(FailureKind::BadRequest, bad.message).at(bad.param))?;
     let class = class(&head.headers)?;
     let name = asker.terms.keyring.name(asker.key);
-    tracing::debug!(request = %caller.label, client = name, model = summary.model, "admitting");
     let admission = Admission { class, ..admission(caller, &asker, &summary, &head, kept.bytes.len()) };
+    let loan = loan(shared, &admission);
+    let admission = Admission { under: loan.as_ref().map(|loan| loan.grant), ..admission };
+    let lent = loan.is_some();
+    tracing::debug!(request = %caller.label, client = name, model = summary.model, lent, "admitting");
     let case = shared.desk.admit(admission, caller.arrived).map_err(|failure| Refusal::of(&failure, None))?;
     let is_stream = summary.stream && asker.endpoint != Endpoint::Embeddings;
     let errand = Errand { caller: caller.clone(), endpoint: asker.endpoint, summary, head, body: kept };
     // Owns what it needs, because it may have to go on when the head of the answer is out.
     let pursuit = {
         let (shared, terms) = (Arc::clone(shared), Arc::clone(&asker.terms));
-        Box::pin(async move { pursue(&shared, &terms, &errand, case).await })
+        Box::pin(async move { pursue(&shared, &terms, &errand, case, loan).await })
     };
     Ok(match asker.terms.heartbeat.filter(|_| is_stream) {
         Some(interval) => {
@@ -167,16 +170,41 @@ fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, le
     }
 }
 
-/// Makes attempts as they are granted, until one is answered or there will be none.
-async fn pursue(shared: &Arc<Shared>, terms: &Terms, errand: &Errand, case: Case) -> Found {
+/// A loan that `admission` may begin under; what is found too old is given back.
+fn loan(shared: &Shared, admission: &Admission) -> Option<Box<StandingGrant>> {
+    if admission.class.is_some() || !admission.load.is_empty() {
+        // A loan is for requests of which there is nothing more to know than a model, a dialect and a key.
+        return None;
+    }
+    let dialect = admission.endpoint.dialect();
+    let found = shared.loans.find(&admission.model, dialect, admission.key, clock::now());
+    for grant in found.too_old {
+        shared.desk.mention(&FromFrontend::Returned { grant });
+    }
+    found.loan
+}
+
+/// Makes attempts as they are granted, the first under the `loan` if there is one, until one is answered or there
+/// will be none.
+async fn pursue(
+    shared: &Arc<Shared>,
+    terms: &Terms,
+    errand: &Errand,
+    case: Case,
+    loan: Option<Box<StandingGrant>>,
+) -> Found {
     let mut attempts = 0;
+    let mut lent = loan.map(|loan| loans::as_grant(*loan, errand.caller.request));
     loop {
-        let grant = match poll_fn(|cx| case.poll_word(cx)).await {
-            Ok(Word::Granted(grant)) => grant,
-            Ok(Word::Rejected(failure, waiting)) => {
-                return refuse(errand, case, attempts, failure, waiting);
-            }
-            Err(failure) => return refuse(errand, case, attempts, failure, None),
+        let grant = match lent.take() {
+            Some(grant) => grant,
+            None => match poll_fn(|cx| case.poll_word(cx)).await {
+                Ok(Word::Granted(grant)) => *grant,
+                Ok(Word::Rejected(failure, waiting)) => {
+                    return refuse(errand, case, attempts, failure, waiting);
+                }
+                Err(failure) => return refuse(errand, case, attempts, failure, None),
+            },
         };
         attempts = grant.attempt;
         let body = errand.body.bytes.clone();

@@ -6,6 +6,7 @@
 //! | `reception`, `routes`, `auth` | what is asked and by whom; the request's id |
 //! | `exchange`, `body`, `forward` | one request from its body to the beginning of its answer |
 //! | `desk` | the open exchanges, and what supervisor and frontend say about them |
+//! | `loans` | slots lent ahead of requests, for those that need not ask |
 //! | `dispatch`, `answer_body` | one attempt: to the worker, and back to the client |
 //! | `awaited`, `heartbeat` | signs of life for streaming clients that wait |
 //! | `refusal` | errors of ours, worded for the client |
@@ -51,6 +52,7 @@ mod exchange;
 mod forward;
 mod health;
 mod heartbeat;
+mod loans;
 mod models;
 mod reception;
 mod refusal;
@@ -260,10 +262,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = ()>> Ear<'_, S, C> {
             }
             ToFrontend::Directory(directory) => self.shared.relist(*directory),
             ToFrontend::Spec(spec) => self.shared.respec(&spec),
-            // Every attempt is asked for here; a loan would lie unused.
             ToFrontend::Lent(loan) => {
-                desk.say(&FromFrontend::Returned { grant: loan.grant });
+                let grant = loan.grant;
+                if !self.shared.loans.keep(loan, clock::now()) {
+                    desk.say(&FromFrontend::Returned { grant });
+                }
             }
+            ToFrontend::Recalled { grant } => self.shared.loans.forget(grant),
             ToFrontend::Refused(reason) => tracing::warn!(reason, "the supervisor refused this frontend"),
             ToFrontend::Drain { .. } => {}
         }
@@ -284,6 +289,7 @@ where
     };
     let shared = Arc::clone(&ear.shared);
     shared.desk.close_doors();
+    shared.loans.close();
     closing.cancel();
     let mut within = match news {
         News::Drain(within) => within,

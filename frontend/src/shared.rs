@@ -14,12 +14,15 @@ use crate::auth::Keyring;
 use crate::body::Budget;
 use crate::desk::Desk;
 use crate::dispatch::Pool;
+use crate::loans::Loans;
 use crate::models::Listing;
 
 /// What every connection shares.
 pub(crate) struct Shared {
     /// The open exchanges.
     pub(crate) desk: Arc<Desk>,
+    /// What was lent to this frontend.
+    pub(crate) loans: Loans,
     /// The way to the workers.
     pub(crate) pool: Pool,
     /// The memory for request bodies.
@@ -63,6 +66,7 @@ impl Shared {
     pub(crate) fn new(desk: Arc<Desk>, pool: Pool, spec: &FrontendSpec, directory: Directory) -> Arc<Self> {
         Arc::new(Self {
             desk,
+            loans: Loans::default(),
             pool,
             budget: Arc::default(),
             terms: Current::new(Terms::new(spec)),

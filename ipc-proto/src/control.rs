@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 
 use dialect::load::{LoadEdit, LoadOptions};
-use dialect::{Endpoint, Usage};
+use dialect::{Dialect, Endpoint, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -44,9 +44,9 @@ pub enum FromFrontend {
         /// The request.
         request: RequestId,
     },
-    /// A lent block of slots is given back: the frontend does not lend out ahead of time.
+    /// A loan will not be used: it was found too old, or came to a frontend that takes nothing new.
     Returned {
-        /// The grant of the block.
+        /// The grant of the loan.
         grant: GrantId,
     },
     /// No exchange is open any more, after `Drain`.
@@ -95,7 +95,8 @@ pub struct Admission {
     pub class: Option<Class>,
     /// Options that an engine applies when it loads the model.
     pub load: LoadOptions,
-    /// The standing grant under which it has begun already, if any.
+    /// The loan under which its first attempt has begun already, if any. If the supervisor still knows the loan, the
+    /// attempt counts as granted and nothing is answered; else the request waits for an answer like any other.
     pub under: Option<GrantId>,
 }
 
@@ -151,8 +152,13 @@ pub enum ToFrontend {
     Directory(Box<Directory>),
     /// Go to this worker.
     Granted(Box<Grant>),
-    /// Slots lent ahead of time: requests for this model may start without asking, as many at once as lent.
+    /// A slot lent ahead of time: one attempt may start without asking, and is told with its `Admit`.
     Lent(Box<StandingGrant>),
+    /// A loan is being taken back: the worker will let nobody in with it. One that has been used already goes on.
+    Recalled {
+        /// The grant of the loan.
+        grant: GrantId,
+    },
     /// Answer the client with this.
     Rejected {
         /// The request.
@@ -202,19 +208,25 @@ pub struct Grant {
     pub attempt: u32,
 }
 
-/// A block of slots lent to a frontend ahead of requests.
+/// A slot lent to a frontend ahead of the next request of one kind, for one attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StandingGrant {
-    /// Its id; every attempt under it names it.
+    /// Its id; the attempt and the request's `Admit` name it.
     pub grant: GrantId,
     /// Where to go.
     pub worker: WorkerId,
     /// For which model, as clients name it.
     pub model: ModelName,
-    /// How many attempts at once.
-    pub slots: u32,
+    /// The backend's name for the model, where it differs from the client's.
+    pub upstream_model: Option<ModelName>,
+    /// For operations of which dialect.
+    pub dialect: Dialect,
+    /// For requests with whose key.
+    pub key: KeyId,
     /// How long the loan lasts, in milliseconds.
     pub ttl_ms: u64,
+    /// Within which time of its use the frontend must come to the worker, in milliseconds.
+    pub come_within_ms: u64,
 }
 
 /// Which models there are, and whether the instance can serve.
@@ -264,7 +276,8 @@ pub enum FromWorker {
         /// From the call to the first piece of the answer, in microseconds.
         first_byte_us: u64,
     },
-    /// The attempt is over and the slot is free. Also the answer to `Revoke`. Implies `Started`.
+    /// The attempt is over and the slot is free. Also the answer to `Revoke`, and to a `Recall` that came in time.
+    /// Implies `Started`, but for [`Ending::NeverStarted`].
     Finished(Box<Finished>),
     /// How far a long answer has come, at most four times a second.
     Progress {
@@ -322,7 +335,7 @@ pub enum Ending {
     Failed(Failure),
     /// The frontend left.
     Cancelled,
-    /// Revoked before the frontend came.
+    /// Revoked or recalled before the frontend came.
     NeverStarted,
 }
 
@@ -393,6 +406,12 @@ pub enum ToWorker {
     /// Never start this grant, or stop it; answer `Finished` either way.
     Revoke {
         /// The grant.
+        grant: GrantId,
+    },
+    /// Take back a loan that nobody has come with: let nobody in any more and answer `Finished` with
+    /// [`Ending::NeverStarted`]. One that runs or is over is left alone, and nothing is answered.
+    Recall {
+        /// The grant of the loan.
         grant: GrantId,
     },
     /// Probe now; answer `Probed`.

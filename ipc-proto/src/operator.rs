@@ -312,8 +312,10 @@ pub struct BackendView {
     pub generation: u32,
     /// `starting`, `ready`, `draining`, `backoff`.
     pub worker: String,
-    /// Slots taken.
+    /// Slots taken by attempts.
     pub slots_used: u32,
+    /// Slots lent to frontends ahead of time, and not used yet.
+    pub lent: u32,
     /// Slots.
     pub slots: u32,
     /// Models it holds at once, as far as we know; `None`: swaps are free.

@@ -153,6 +153,7 @@ proptest! {
         check_round_trip(&to_frontend)?;
         check_round_trip(&from_worker)?;
         check_round_trip(&ToWorker::Revoke { grant })?;
+        check_round_trip(&ToWorker::Recall { grant })?;
     }
 
     #[test]

@@ -18,6 +18,19 @@ impl Time {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Seconds from `earlier` until now; 0 if `earlier` is later.
+    #[expect(clippy::cast_precision_loss, reason = "a microsecond in three centuries is no matter")]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        self.since(earlier) as f64 / 1e6
+    }
+
+    /// The moment `seconds` later; never earlier, and at most the end of time.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: f64) -> Self {
+        let later = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+        self + later
+    }
+
     /// The moment `milliseconds` later.
     #[must_use]
     pub fn plus_millis(self, milliseconds: u64) -> Self {

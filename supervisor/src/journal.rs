@@ -16,6 +16,9 @@ pub(crate) fn note(note: &Note) {
         Note::ChildLost { child, restart_in_ms } => {
             tracing::warn!(child, restart_in_ms, "a child was lost and is started again");
         }
+        Note::Load { backend, model, evicts, reason } => {
+            tracing::info!(backend, model, evicts, reason, "a backend loads a model");
+        }
         Note::Phase(phase) => tracing::info!(phase, "phase"),
     }
 }

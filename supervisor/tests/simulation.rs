@@ -11,14 +11,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use supervisor::scheduler::laws::{Laws, Sound};
 
-#[path = "simulation/children.rs"]
-mod children;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/frontends.rs"]
+mod frontends;
 #[path = "simulation/scenario.rs"]
 mod scenario;
 #[path = "simulation/watch.rs"]
 mod watch;
+#[path = "simulation/workers.rs"]
+mod workers;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -52,16 +54,18 @@ fn every_seed_ends_well() {
         run::<Sound>(seed, how).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         return;
     }
-    let (mut events, mut ends) = (0, BTreeMap::<String, u64>::new());
+    let (mut events, mut loans, mut ends) = (0, 0, BTreeMap::<String, u64>::new());
     for seed in 0..number("PROXYLM_SIM_SEEDS").unwrap_or(SEEDS) {
         let world = run::<Sound>(seed, Run::default()).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         events += world.events;
+        loans += world.watch.loans_used;
         for (code, count) in world.watch.ends {
             *ends.entry(code).or_default() += count;
         }
     }
-    println!("{events} events; how requests ended: {ends:?}");
+    println!("{events} events, {loans} attempts under loans; how requests ended: {ends:?}");
     let (good, all) = (ends[""], ends.values().sum::<u64>());
+    assert!(loans * 50 > all, "hardly anything is lent: {loans} of {all}");
     assert!(good * 3 > all, "the world is so bad that it shows nothing: {good} of {all} ended well");
 }
 
@@ -103,6 +107,8 @@ broken!(a_withdrawal_that_revokes_nothing_is_noticed, WithdrawalKeeps, WITHDRAWA
 broken!(a_lost_frontend_ignored_is_noticed, LostFrontendKept, LOST_FRONTENDS_FORGOTTEN);
 broken!(a_retry_that_forgets_its_place_is_noticed, RetryAtTheTail, RETRIES_KEEP_THEIR_PLACE);
 broken!(a_switch_while_another_model_runs_is_noticed, SwitchAnytime, SWITCH_ONLY_WHEN_EMPTY);
+broken!(a_recall_that_stops_what_runs_is_noticed, RecallStops, RECALLS_SPARE_THE_USED);
+broken!(an_early_end_forgotten_is_noticed, EarlyEndForgotten, EARLY_ENDS_REMEMBERED);
 broken!(an_exclusion_that_is_a_lock_is_noticed, ExclusionLocks, EXCLUSION_YIELDS);
 
 #[test]

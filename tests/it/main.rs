@@ -13,6 +13,7 @@ mod config_cli;
 mod crash;
 mod discovery;
 mod history;
+mod loans;
 mod operate;
 mod retry;
 mod scheduling;

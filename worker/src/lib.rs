@@ -272,6 +272,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Worker<S> {
                     self.station.report_never_started(grant);
                 }
             }
+            ToWorker::Recall { grant } => {
+                if self.station.roster.recall(grant) {
+                    self.station.report_never_started(grant);
+                }
+            }
             ToWorker::Probe => self.probe_wanted.notify_one(),
             ToWorker::Drain { within_ms } => {
                 self.station.roster.close();

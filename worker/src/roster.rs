@@ -1,6 +1,6 @@
-//! The roster: which attempts are open, which grants are over, and which were revoked before anybody came.
+//! The roster: which attempts are open, which grants are over, and which were revoked or recalled before anybody came.
 //!
-//! It promises that a revoked grant is never started, and that every end is reported once. What it remembers of
+//! It promises that a revoked or recalled grant is never started, and that every end is reported once. What it remembers of
 //! the past is bounded: a grant lives for seconds, and the number of grants that can end in that time is far
 //! below the bound.
 
@@ -50,8 +50,8 @@ impl Stop {
 /// Why an attempt is not let in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// Its grant was revoked, and that has been reported.
-    #[error("the grant was revoked")]
+    /// Its grant was revoked or recalled, and that has been reported.
+    #[error("the grant was taken back")]
     Revoked,
     /// The worker takes nothing new; nobody has reported this grant yet, and the one refused must.
     #[error("the worker takes nothing new")]
@@ -81,7 +81,7 @@ pub(crate) struct Roster {
 
 #[derive(Debug, Default)]
 struct Ledger {
-    /// By request too: under a standing grant several attempts run at once.
+    /// By request too: whoever comes names both.
     live: BTreeMap<(GrantId, RequestId), Arc<Stop>>,
     over: Remembered,
     tombstones: Remembered,
@@ -133,6 +133,18 @@ impl Roster {
         } else {
             Revoked::NeverStarted
         }
+    }
+
+    /// Takes a loan back that nobody has come with: nobody may come with it now. Says whether that is so; one that
+    /// runs or is over is left alone.
+    pub(crate) fn recall(&self, grant: GrantId) -> bool {
+        let mut ledger = self.ledger();
+        let runs = ledger.live.range((grant, RequestId(0))..=(grant, RequestId(u128::MAX))).next().is_some();
+        let is_known = runs || ledger.over.contains(grant) || ledger.tombstones.contains(grant);
+        if !is_known {
+            ledger.tombstones.add(grant);
+        }
+        !is_known
     }
 
     /// Lets nobody in any more.
@@ -257,6 +269,35 @@ mod tests {
         drop(second);
         assert_eq!(roster.running(), 0);
         assert_eq!(roster.revoke(GRANT), Revoked::Over);
+    }
+
+    #[test]
+    fn a_recalled_loan_is_never_started() {
+        let roster = Roster::default();
+        assert!(roster.recall(GRANT));
+        assert_eq!(roster.enter(GRANT, RequestId(1)).err(), Some(Refusal::Revoked));
+        assert!(!roster.recall(GRANT), "that has been reported");
+    }
+
+    #[tokio::test]
+    async fn a_recall_leaves_alone_what_runs_and_what_is_over() {
+        let roster = Roster::default();
+        let mut present = roster.enter(GRANT, RequestId(1)).unwrap();
+        assert!(!roster.recall(GRANT));
+        let stopped = tokio::time::timeout(std::time::Duration::ZERO, present.stop().ordered()).await;
+        assert!(stopped.is_err(), "it goes on");
+        present.over();
+        assert!(!roster.recall(GRANT));
+        assert_eq!(roster.revoke(GRANT), Revoked::Over);
+    }
+
+    #[test]
+    fn a_loan_refused_while_draining_is_reported_once() {
+        let roster = Roster::default();
+        roster.close();
+        assert!(roster.recall(GrantId(8)), "nobody came with this one");
+        assert_eq!(roster.enter(GRANT, RequestId(1)).err(), Some(Refusal::Draining));
+        assert!(!roster.recall(GRANT), "whoever was refused has reported it");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod admission;
 mod answers;
 mod departures;
 mod limits;
+mod loans;
 mod queueing;
 mod stopping;
 mod support;

@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use dialect::load::{LoadEdit, LoadOptions};
-use dialect::{Endpoint, Usage};
+use dialect::{Dialect, Endpoint, Usage};
 use ipc_proto::control::{
     Admission, Class, Directory, Ending, Finished, FromFrontend, FromWorker, Grant, LoadedModel, ModelEntry,
-    OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, ToFrontend, Waiting,
+    OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, StandingGrant, ToFrontend, Waiting,
 };
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
@@ -182,8 +182,25 @@ pub(crate) fn from_frontend() -> impl Strategy<Value = FromFrontend> {
         }),
         (request(), outcome).prop_map(|(request, outcome)| FromFrontend::Closed { request, outcome }),
         request().prop_map(|request| FromFrontend::Withdraw { request }),
+        grant().prop_map(|grant| FromFrontend::Returned { grant }),
         Just(FromFrontend::Drained),
     ]
+}
+
+fn loan() -> impl Strategy<Value = StandingGrant> {
+    let kind = (model(), select(vec![Dialect::OpenAi, Dialect::Anthropic]), any::<u32>().prop_map(KeyId));
+    (grant(), worker(), kind, prop::option::of(model()), any::<[u64; 2]>()).prop_map(
+        |(grant, worker, (model, dialect, key), upstream_model, [ttl_ms, come_within_ms])| StandingGrant {
+            grant,
+            worker,
+            model,
+            upstream_model,
+            dialect,
+            key,
+            ttl_ms,
+            come_within_ms,
+        },
+    )
 }
 
 pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
@@ -211,6 +228,8 @@ pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
         });
     prop_oneof![
         granted.prop_map(|granted| ToFrontend::Granted(Box::new(granted))),
+        loan().prop_map(|loan| ToFrontend::Lent(Box::new(loan))),
+        grant().prop_map(|grant| ToFrontend::Recalled { grant }),
         directory.prop_map(|directory| ToFrontend::Directory(Box::new(directory))),
         (request(), failure(), waiting()).prop_map(|(request, failure, waiting)| ToFrontend::Rejected {
             request,

@@ -1,15 +1,19 @@
 //! Who may wait, and for whom: a model's name becomes a lane, and a request that nobody can serve is refused with the
 //! true reason.
 
+use std::collections::BTreeMap;
+
 use dialect::Endpoint;
-use ipc_proto::control::Admission;
+use ipc_proto::control::{Admission, Class};
 use ipc_proto::failure::{Failure, FailureKind};
-use ipc_proto::ids::{BackendId, FrontendId, RequestId};
+use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId};
 use ipc_proto::spec::BackendKind;
 
 use super::backend::{Backend, Health, Service};
+use super::lane::LaneKey;
 use super::laws::Laws;
-use super::queue::{LaneKey, Place};
+use super::model::LoadNeed;
+use super::policy::{Newcomer, News};
 use super::request::{Request, Stage};
 use super::timer::Timer;
 use super::{Effect, Phase, Scheduler, Turn};
@@ -25,6 +29,9 @@ const AVOIDED_MS: u64 = 15_000;
 const SHORTEST_RETRY_AFTER_MS: u64 = 1000;
 /// The longest we guess.
 const LONGEST_GUESS_MS: u64 = 60_000;
+
+/// A batch request competes with interactive ones after so many times the longest wait of its model for a backend.
+const RIPE_AFTER_WAITS: u64 = 3;
 
 /// What the backends that could serve a lane amount to.
 #[derive(Default)]
@@ -43,15 +50,26 @@ impl<L: Laws> Scheduler<L> {
         if !self.is_seated(frontend) || self.requests.contains_key(&id) {
             return;
         }
+        let claim = admission.under.and_then(|grant| self.claim(frontend, grant));
         self.counters.admitted += 1;
         self.last_order += 1;
         let waited_us = admission.waited_ms.saturating_mul(1000);
         let arrived = Time(turn.now.0.saturating_sub(waited_us));
+        let alias = self.catalog.aliases.get(&admission.model);
+        let name = alias.map_or_else(|| admission.model.clone(), |alias| alias.model.clone());
+        let only = alias.and_then(|alias| alias.backend);
+        let class = self.class_of(&admission);
         let request = Request {
             frontend,
-            lane: self.lane_of(&admission),
+            lane: self.lane_of(&name, &admission, only),
+            class,
+            arrived,
+            order: self.last_order,
+            place_at: arrived,
+            ripens: self.ripens(&admission, class, arrived),
+            has_waited: false,
+            name,
             admission,
-            place: Place { arrived, order: self.last_order },
             stage: Stage::Answered,
             avoided: None,
             attempts: 0,
@@ -64,12 +82,14 @@ impl<L: Laws> Scheduler<L> {
             failure: None,
             end: None,
         };
-        let refusal = self.refusal(turn, &request.lane, request.admission.endpoint);
+        let refusal = self.refusal(turn, &request.name, &request.lane, request.admission.endpoint);
         self.requests.insert(id, Box::new(request));
         if let Some(seat) = self.seats.get_mut(&frontend.seat) {
             seat.requests.insert(id);
         }
-        if let Some(failure) = refusal {
+        if let Some(claim) = claim {
+            self.bind(turn, id, claim);
+        } else if let Some(failure) = refusal {
             self.refuse(turn, id, failure);
         } else {
             self.enter_queue(turn, id, 0);
@@ -77,13 +97,35 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
-    fn lane_of(&self, admission: &Admission) -> LaneKey {
-        let alias = self.catalog.aliases.get(&admission.model);
-        LaneKey {
-            model: alias.map_or_else(|| admission.model.clone(), |alias| alias.model.clone()),
-            dialect: admission.endpoint.dialect(),
-            only: alias.and_then(|alias| alias.backend),
-        }
+    /// The lane of a request for the model `name`. A name that nobody lists gets no number of its own once the doors
+    /// are open: such a request never waits, and clients must not fill the tables with names they made up.
+    fn lane_of(&mut self, name: &ModelName, admission: &Admission, only: Option<BackendId>) -> LaneKey {
+        let is_known = self.phase == Phase::Starting
+            || self.in_use().any(|backend| backend.lists(name) || backend.may_list_more());
+        let model = if is_known {
+            let known = self.models.len();
+            let model = self.models.intern(name, &LoadNeed::Any, &mut self.learner);
+            if self.models.len() > known {
+                let listed_by = listed_by(&self.backends, &self.ranking, name);
+                self.models.list(model, listed_by);
+            }
+            model
+        } else {
+            self.models.nobodys(&mut self.learner)
+        };
+        LaneKey { model, dialect: admission.endpoint.dialect(), only, bound: None }
+    }
+
+    fn class_of(&self, admission: &Admission) -> Class {
+        let client = self.catalog.clients.get(&admission.key);
+        admission.class.unwrap_or_else(|| client.map(|client| client.class).unwrap_or_default())
+    }
+
+    /// When a request of this class no longer yields to interactive ones.
+    fn ripens(&self, admission: &Admission, class: Class, arrived: Time) -> Option<Time> {
+        let client = self.catalog.clients.get(&admission.key);
+        let max_wait = client.and_then(|client| client.max_wait_ms).or(self.catalog.knobs.max_wait_ms)?;
+        (class == Class::Batch).then(|| arrived.plus_millis(max_wait.saturating_mul(RIPE_AFTER_WAITS)))
     }
 
     /// Lets a request wait, at its own place, after a pause.
@@ -108,18 +150,58 @@ impl<L: Laws> Scheduler<L> {
     }
 
     fn join_lane(&mut self, turn: &Turn<'_>, id: RequestId) {
+        self.place(id);
         let Some(request) = self.requests.get(&id) else { return };
         let (backends, ranking) = (&self.backends, &self.ranking);
-        let lane = &request.lane;
-        let is_new = self.queue.insert(lane, request.place, id, request.avoided, || {
-            candidates(backends, ranking, lane).map(|backend| backend.id).collect()
+        let (lane, name) = (request.lane, &request.name);
+        let news =
+            News::Arrived { model: lane.model, client: request.admission.key, is_retry: request.has_waited };
+        let is_new = self.queue.insert(lane, request.waiter(id), turn.now, || {
+            candidates(backends, ranking, &lane, name).map(|backend| backend.id).collect()
         });
         self.changes.work = true;
         if request.avoided.is_some() && L::EXCLUSION_YIELDS {
             self.timers.arm(Timer::Exclusion(id), turn.now.plus_millis(AVOIDED_MS));
         }
-        if is_new && !self.is_served(lane) {
-            self.timers.arm(Timer::Stranded(lane.clone()), turn.now.plus_millis(STRANDED_MS));
+        if is_new && !self.is_served(&lane) {
+            self.timers.arm(Timer::Stranded(lane), turn.now.plus_millis(STRANDED_MS));
+        }
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.has_waited = true;
+        }
+        self.tell(turn, news);
+    }
+
+    /// Asks the strategy at which place a request waits, and for whom.
+    fn place(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let lane = LaneKey { bound: None, ..request.lane };
+        let ids = |backend: &Backend| backend.id;
+        let listed = || candidates(&self.backends, &self.ranking, &lane, &request.name).map(ids).collect();
+        let surveyed = self.queue.lane(&lane).map(|lane| lane.candidates.clone());
+        let candidates: Vec<BackendId> = surveyed.unwrap_or_else(listed);
+        let newcomer = Newcomer {
+            request: id,
+            client: request.admission.key,
+            class: request.class,
+            arrived: request.arrived,
+            lane,
+            candidates: &candidates,
+            avoided: request.avoided,
+            is_retry: request.has_waited,
+        };
+        let placement = self.consult(|policy, board| policy.place(board, &newcomer));
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.place_at = placement.at;
+            request.lane.bound = placement.bound;
+        }
+    }
+
+    /// Asks the strategy anew for whom a waiting request waits.
+    pub(super) fn rebind(&mut self, turn: &Turn<'_>, id: RequestId) {
+        if self.requests.get(&id).is_some_and(|request| matches!(request.stage, Stage::Queued { .. })) {
+            self.leave_lane(turn, id);
+            self.join_lane(turn, id);
         }
     }
 
@@ -134,10 +216,12 @@ impl<L: Laws> Scheduler<L> {
 
     /// A request has avoided a backend for long enough.
     pub(super) fn exclusion_over(&mut self, turn: &Turn<'_>, id: RequestId) {
-        let Some(request) = self.requests.get_mut(&id) else { return };
+        let Some(request) = self.requests.get(&id) else { return };
         if matches!(request.stage, Stage::Queued { .. }) {
-            self.queue.remove(&request.lane, request.place, request.avoided);
-            request.avoided = None;
+            self.leave_lane(turn, id);
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.avoided = None;
+            }
             self.join_lane(turn, id);
         }
     }
@@ -156,15 +240,19 @@ impl<L: Laws> Scheduler<L> {
 
     /// No backend for a lane has come back in time.
     pub(super) fn stranded(&mut self, turn: &mut Turn<'_>, lane: &LaneKey) {
-        let ids: Vec<RequestId> =
-            self.queue.lane(lane).map(|lane| lane.requests().collect()).unwrap_or_default();
+        let ids: Vec<RequestId> = self
+            .queue
+            .lane(lane)
+            .map(|lane| lane.waiters().map(|(_, it)| it.request).collect())
+            .unwrap_or_default();
         for id in ids {
             let Some(request) = self.requests.get(&id) else { continue };
             let before = request.failure.as_ref().map(|failure| failure.detail.clone());
-            let mut failure = self.refusal(turn, lane, request.admission.endpoint).unwrap_or_else(|| {
-                Failure::new(FailureKind::NoBackend, "no backend for the model became usable in time")
-                    .with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
-            });
+            let mut failure =
+                self.refusal(turn, &request.name, lane, request.admission.endpoint).unwrap_or_else(|| {
+                    Failure::new(FailureKind::NoBackend, "no backend for the model became usable in time")
+                        .with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
+                });
             if let Some(before) = before {
                 failure.detail = format!("{}; before that: {before}", failure.detail);
             }
@@ -190,24 +278,29 @@ impl<L: Laws> Scheduler<L> {
             .backends
             .values()
             .filter(|backend| backend.is_open())
-            .map(|backend| u64::from(backend.spec.slots_at_first()))
+            .map(|backend| u64::from(backend.slots()))
             .sum();
         let mean_ms = self.mean_attempt_us.unwrap_or(0) / 1000;
         let guess = mean_ms.saturating_mul(self.waiting) / slots.max(1);
         guess.clamp(SHORTEST_RETRY_AFTER_MS, LONGEST_GUESS_MS)
     }
 
-    /// Renews which backends each lane may use, and who waits in vain.
+    /// Renews which backends each model and lane may use, and who waits in vain.
     pub(super) fn survey(&mut self, turn: &Turn<'_>) {
+        for model in self.models.all().filter(|model| self.models.plain(*model) == *model).collect::<Vec<_>>()
+        {
+            let listed_by = listed_by(&self.backends, &self.ranking, self.models.name(model));
+            self.models.list(model, listed_by);
+        }
         let mut stranded = Vec::new();
         for (key, lane) in self.queue.lanes_mut() {
             lane.candidates.clear();
             let mut is_served = false;
-            for backend in candidates(&self.backends, &self.ranking, key) {
+            for backend in candidates(&self.backends, &self.ranking, key, self.models.name(key.model)) {
                 lane.candidates.push(backend.id);
                 is_served |= backend.is_in_service();
             }
-            stranded.push((key.clone(), !is_served));
+            stranded.push((*key, !is_served));
         }
         for (key, is_stranded) in stranded {
             let timer = Timer::Stranded(key);
@@ -217,22 +310,30 @@ impl<L: Laws> Scheduler<L> {
                 self.timers.arm(timer, turn.now.plus_millis(STRANDED_MS));
             }
         }
+        self.tell(turn, News::Surveyed);
     }
 
     /// Whether some backend that can serve `lane` is usable.
     pub(super) fn is_served(&self, lane: &LaneKey) -> bool {
-        candidates(&self.backends, &self.ranking, lane).any(Backend::is_in_service)
+        candidates(&self.backends, &self.ranking, lane, self.models.name(lane.model))
+            .any(Backend::is_in_service)
     }
 
     /// Why requests of `lane` need not wait; `None` if they may.
-    pub(super) fn refusal(&self, turn: &Turn<'_>, lane: &LaneKey, endpoint: Endpoint) -> Option<Failure> {
+    pub(super) fn refusal(
+        &self,
+        turn: &Turn<'_>,
+        name: &ModelName,
+        lane: &LaneKey,
+        endpoint: Endpoint,
+    ) -> Option<Failure> {
         match self.phase {
             Phase::Starting => return None,
             Phase::Running => {}
             Phase::Draining(_) | Phase::Stopped => return Some(draining("the instance is stopping")),
         }
-        let prospects = self.prospects(lane)?;
-        let model = lane.model.as_str();
+        let prospects = self.prospects(name, lane)?;
+        let model = name.as_str();
         let until = |time: Time| Some((time.since(turn.now) / 1000).max(SHORTEST_RETRY_AFTER_MS));
         Some(if !prospects.is_listed && prospects.is_anything_read {
             Failure::new(FailureKind::UnknownModel, format!("no backend offers the model {model}"))
@@ -257,7 +358,7 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// What the backends amount to for `lane`; `None` if one of them can serve it, now or in a moment.
-    fn prospects(&self, lane: &LaneKey) -> Option<Prospects> {
+    fn prospects(&self, name: &ModelName, lane: &LaneKey) -> Option<Prospects> {
         let mut prospects = Prospects::default();
         for backend in self.backends.values() {
             prospects.is_anything_read |= backend.is_read();
@@ -265,7 +366,7 @@ impl<L: Laws> Scheduler<L> {
             if is_allowed && speaks(backend.spec.kind, lane) && backend.may_list_more() {
                 return None;
             }
-            if !is_allowed || !backend.lists(&lane.model) {
+            if !is_allowed || !backend.lists(name) {
                 continue;
             }
             prospects.is_listed = true;
@@ -300,18 +401,27 @@ fn speaks(kind: BackendKind, lane: &LaneKey) -> bool {
     Endpoint::ALL.into_iter().any(|endpoint| endpoint.dialect() == lane.dialect && kind.speaks(endpoint))
 }
 
-/// The backends that can serve `lane`, up or down, best first.
-fn candidates<'a>(
-    backends: &'a std::collections::BTreeMap<BackendId, Backend>,
-    ranking: &'a [BackendId],
-    lane: &'a LaneKey,
-) -> impl Iterator<Item = &'a Backend> {
-    ranking.iter().filter_map(|id| backends.get(id)).filter(|backend| is_candidate(backend, lane))
+/// The backends that list `name`, up or down, best first.
+fn listed_by(
+    backends: &BTreeMap<BackendId, Backend>,
+    ranking: &[BackendId],
+    name: &ModelName,
+) -> Vec<BackendId> {
+    let lists = |id: &BackendId| backends.get(id).is_some_and(|backend| backend.lists(name));
+    ranking.iter().copied().filter(lists).collect()
 }
 
-/// Whether `backend`, up or down, can serve `lane`.
-pub(super) fn is_candidate(backend: &Backend, lane: &LaneKey) -> bool {
-    lane.only.is_none_or(|only| only == backend.id)
-        && speaks(backend.spec.kind, lane)
-        && backend.lists(&lane.model)
+/// The backends that can serve `lane`, whose model is `name`, up or down, best first.
+fn candidates<'a>(
+    backends: &'a BTreeMap<BackendId, Backend>,
+    ranking: &'a [BackendId],
+    lane: &'a LaneKey,
+    name: &'a ModelName,
+) -> impl Iterator<Item = &'a Backend> {
+    ranking.iter().filter_map(|id| backends.get(id)).filter(|backend| is_candidate(backend, lane, name))
+}
+
+/// Whether `backend`, up or down, can serve `lane`, whose model is `name`.
+pub(super) fn is_candidate(backend: &Backend, lane: &LaneKey, name: &ModelName) -> bool {
+    lane.only.is_none_or(|only| only == backend.id) && speaks(backend.spec.kind, lane) && backend.lists(name)
 }

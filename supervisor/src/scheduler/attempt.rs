@@ -7,7 +7,6 @@ use super::admission::is_candidate;
 use super::backend::WORTH_WAITING_MS;
 use super::catalog::RetryPolicy;
 use super::laws::Laws;
-use super::queue::Place;
 use super::request::Stage;
 use super::{Scheduler, Turn};
 
@@ -78,7 +77,7 @@ impl<L: Laws> Scheduler<L> {
             request.failure = Some(failure);
             if !L::RETRIES_KEEP_THEIR_PLACE {
                 self.last_order += 1;
-                request.place = Place { arrived: turn.now, order: self.last_order };
+                (request.arrived, request.order) = (turn.now, self.last_order);
             }
         }
         self.enter_queue(turn, id, pause_ms);
@@ -93,7 +92,7 @@ impl<L: Laws> Scheduler<L> {
         let backoff = backoff_ms(self.catalog.retry, request.attempts + 1);
         let has_other = self.ranking.iter().filter(|other| **other != failed).any(|other| {
             let other = self.backends.get(other).filter(|other| other.is_open());
-            other.is_some_and(|other| is_candidate(other, &request.lane))
+            other.is_some_and(|other| is_candidate(other, &request.lane, &request.name))
         });
         // What the backend asked for binds only a request that has nowhere else to go.
         let asked_for = if has_other { 0 } else { failure.retry_after_ms.unwrap_or(0) };

@@ -9,11 +9,15 @@ use ipc_proto::control::{OfferedModel, ProbeFailure, ProbeFailureKind, ProbeRepo
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, ModelName, WorkerId};
 use ipc_proto::operator::BackendView;
+use ipc_proto::spec::BackendKind;
 
-use super::belief::Belief;
 use super::catalog;
 use super::grant::Grant;
 use super::laws::Laws;
+use super::loan::{Loan, Spent};
+use super::model::{LoadNeed, ModelIx, Models};
+use super::policy::News;
+use super::residents::{Hold, Residents};
 use super::timer::Timer;
 use super::worker::{Worker, WorkerStage};
 use super::{Effect, Note, Scheduler, Turn};
@@ -79,9 +83,16 @@ pub(super) struct Backend {
     /// Names of all models it can be asked for.
     models: BTreeSet<ModelName>,
     pub(super) loaded: Option<Vec<ModelName>>,
-    pub(super) belief: Belief,
-    /// The slots taken, by whatever generation of its worker.
+    /// What it holds; empty while it swaps freely.
+    pub(super) residents: Residents,
+    /// The attempts that have a slot, by whatever generation of its worker.
     pub(super) grants: BTreeMap<GrantId, Grant>,
+    /// The slots lent.
+    pub(super) loans: BTreeMap<GrantId, Loan>,
+    /// Loans whose attempts are over, until we hear whose they were.
+    pub(super) spent: BTreeMap<GrantId, Spent>,
+    /// Whether no other backend offers any model that this one offers.
+    pub(super) is_alone: bool,
     /// Slots that may be taken now: more than configured only while a reload shrinks them.
     pub(super) ceiling: u32,
     pub(super) rest: Option<Rest>,
@@ -105,8 +116,11 @@ impl Backend {
             offered: None,
             models: BTreeSet::new(),
             loaded: None,
-            belief: Belief::default(),
+            residents: Residents::default(),
             grants: BTreeMap::new(),
+            loans: BTreeMap::new(),
+            spent: BTreeMap::new(),
+            is_alone: false,
             rest: None,
             worker: Worker::default(),
             failed_probes: 0,
@@ -131,6 +145,11 @@ impl Backend {
     /// Whether it can be asked for `model`, up or down.
     pub(super) fn lists(&self, model: &ModelName) -> bool {
         self.service != Service::Retired && self.models.contains(model)
+    }
+
+    /// Whether there is no model that both it and `other` offer.
+    pub(super) fn shares_no_model_with(&self, other: &Self) -> bool {
+        self.models.is_disjoint(&other.models)
     }
 
     /// Whether its models are not known yet, but may soon be.
@@ -175,9 +194,44 @@ impl Backend {
             && self.rest.is_none_or(|rest| !rest.is_long)
     }
 
+    /// Whether a change of model costs it anything.
+    pub(super) fn swaps(&self) -> bool {
+        self.spec.swaps_at_first()
+    }
+
+    /// How many attempts it takes at once.
+    pub(super) fn slots(&self) -> u32 {
+        self.spec.slots_at_first()
+    }
+
+    /// How many models it holds at once, if it swaps.
+    pub(super) fn max_models(&self) -> usize {
+        self.spec.max_models.unwrap_or(1).max(1) as usize
+    }
+
+    /// Whether it loads a model anew for requests with other load options.
+    pub(super) fn takes_load_options(&self) -> bool {
+        self.spec.kind == BackendKind::Ollama
+    }
+
     /// Whether one more attempt fits.
     pub(super) fn has_free_slot(&self) -> bool {
-        self.grants.len() < self.spec.slots_at_first() as usize
+        self.taken() < self.slots() as usize
+    }
+
+    /// Whether it takes one more attempt now, models aside.
+    pub(super) fn takes_more(&self) -> bool {
+        self.has_free_slot() && self.is_open()
+    }
+
+    /// Forgets what it holds but for what runs there, for a backend that begins or ceases to swap.
+    pub(super) fn recount_residents(&mut self, now: Time) {
+        let running = self.grants.values().map(|grant| grant.resident);
+        if self.swaps() {
+            self.residents.recount(running, now);
+        } else {
+            self.residents = Residents::default();
+        }
     }
 
     /// Its worker of today.
@@ -185,11 +239,11 @@ impl Backend {
         WorkerId { backend: self.id, generation: self.worker.generation }
     }
 
-    /// Remembers that an attempt has ended at `now`.
+    /// Remembers that an attempt has ended at `now`, or will not be.
     pub(super) fn attempt_ended(&mut self, now: Time) {
         self.last_end = now;
-        let held = u32::try_from(self.grants.len()).unwrap_or(u32::MAX);
-        self.ceiling = self.ceiling.min(held.max(self.spec.slots_at_first()));
+        let held = u32::try_from(self.taken()).unwrap_or(u32::MAX);
+        self.ceiling = self.ceiling.min(held.max(self.slots()));
     }
 
     /// Forgets a probe that its worker can no longer answer.
@@ -198,12 +252,13 @@ impl Backend {
     }
 
     /// As operators see it, with `queued` requests waiting that it could serve.
-    pub(super) fn view(&self, queued: u64) -> BackendView {
+    pub(super) fn view(&self, queued: u64, models: &Models) -> BackendView {
         let (health, reason) = match &self.health {
             Health::Unknown => ("unknown", "not looked at yet"),
             Health::Up => ("up", ""),
             Health::Down { reason, .. } => ("down", reason.as_str()),
         };
+        let latest = self.residents.latest();
         let names = |models: &[ModelName]| models.iter().map(ToString::to_string).collect::<Vec<_>>();
         BackendView {
             name: self.spec.name.clone(),
@@ -216,13 +271,14 @@ impl Backend {
             worker_pid: self.worker.pid,
             generation: self.worker.generation,
             worker: self.worker.stage.as_str().to_owned(),
-            slots_used: u32::try_from(self.grants.len()).unwrap_or(u32::MAX),
-            slots: self.spec.slots_at_first(),
+            slots_used: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
+            lent: u32::try_from(self.taken() - self.attempts()).unwrap_or(u32::MAX),
+            slots: self.slots(),
             max_models: None,
             turns: Vec::new(),
             next: String::new(),
-            current_model: self.belief.current().map(ToString::to_string).unwrap_or_default(),
-            loading: self.belief.is_loading(),
+            current_model: latest.map(|held| models.name(held.model).to_string()).unwrap_or_default(),
+            loading: latest.is_some_and(|held| held.hold == Hold::Loading),
             loaded_models: self.loaded.as_deref().map(names),
             models: names(&self.models_in_order()),
             queued,
@@ -244,9 +300,13 @@ impl<L: Laws> Scheduler<L> {
             let loaded: Vec<ModelName> = loaded.into_iter().map(|model| model.id).collect();
             // A probe that looked while an attempt was still running may have seen the model before.
             let is_fresh = turn.now.since(backend.last_end) >= report.took_us;
-            if backend.spec.swaps_at_first() && backend.grants.is_empty() && is_fresh {
-                let models = &backend.models;
-                backend.belief.told(&loaded, |model| models.contains(model));
+            if backend.swaps() && backend.taken() == 0 && is_fresh {
+                let offered = loaded.iter().filter(|name| backend.models.contains(name));
+                let (models, learner) = (&mut self.models, &mut self.learner);
+                let told: Vec<ModelIx> =
+                    offered.map(|name| models.intern(name, &LoadNeed::Any, learner)).collect();
+                let is_same = |one, other| models.plain(one) == models.plain(other);
+                backend.residents.told(&told, backend.max_models(), turn.now, is_same);
                 self.changes.terrain = true;
             }
             backend.loaded = Some(loaded);
@@ -298,7 +358,7 @@ impl<L: Laws> Scheduler<L> {
     fn probe_failed(&mut self, turn: &mut Turn<'_>, id: BackendId, failure: ProbeFailure) {
         let threshold = self.catalog.health.unhealthy_after_failed_probes;
         let Some(backend) = self.backends.get_mut(&id) else { return };
-        let is_busy = failure.kind == ProbeFailureKind::Timeout && !backend.grants.is_empty();
+        let is_busy = failure.kind == ProbeFailureKind::Timeout && backend.attempts() > 0;
         match &mut backend.health {
             Health::Down { reason, .. } => *reason = failure.detail,
             Health::Unknown => self.backend_down(turn, id, failure.detail),
@@ -321,8 +381,9 @@ impl<L: Laws> Scheduler<L> {
         turn.note(Note::BackendDown { backend: backend.spec.name.clone(), reason: reason.clone() });
         let next_probe = turn.now.plus_millis(FIRST_PROBE_PAUSE_MS);
         backend.health = Health::Down { reason, next_probe, pause_ms: FIRST_PROBE_PAUSE_MS };
-        backend.belief.forget();
+        backend.residents.forget();
         backend.loaded = None;
+        self.tell(turn, News::Forgotten { backend: id });
         self.timers.arm(Timer::Probe(id), next_probe);
         self.changes.terrain = true;
         self.changes.directory = true;

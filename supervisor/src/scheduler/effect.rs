@@ -71,4 +71,15 @@ pub enum Note {
     },
     /// The instance entered a phase.
     Phase(&'static str),
+    /// An attempt was sent that makes a backend load a model.
+    Load {
+        /// The backend's name.
+        backend: String,
+        /// The model.
+        model: String,
+        /// The model that makes room; empty if none does.
+        evicts: String,
+        /// Why: the words of [`Decision::reason`](ipc_proto::operator::Decision::reason).
+        reason: &'static str,
+    },
 }

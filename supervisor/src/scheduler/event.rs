@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ipc_proto::control::{Admission, Finished, Outcome, ProbeReport};
 use ipc_proto::failure::Failure;
 use ipc_proto::ids::{FrontendId, GrantId, RequestId, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 
 /// What has happened.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// A frontend's link is open.
     FrontendUp {
@@ -145,7 +146,7 @@ pub enum Event {
 }
 
 /// What an operator may order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Order {
     /// Grant nothing more on this backend.
     Drain {

@@ -135,6 +135,7 @@ impl<L: Laws> Scheduler<L> {
                 seat.stage = SeatStage::Draining;
                 let frontend = FrontendId { seat: number, generation: seat.generation };
                 turn.effects.push(Effect::ToFrontend(frontend, ToFrontend::Drain { within_ms }));
+                self.changes.terrain = true;
             }
             SeatStage::Starting => self.kill_frontend(turn, number),
             SeatStage::Backoff => {
@@ -158,6 +159,7 @@ impl<L: Laws> Scheduler<L> {
     pub(super) fn kill_frontend(&mut self, turn: &mut Turn<'_>, number: u16) {
         let Some(seat) = self.seats.get_mut(&number) else { return };
         seat.stage = SeatStage::Ending;
+        self.changes.terrain = true;
         let frontend = FrontendId { seat: number, generation: seat.generation };
         turn.effects.push(Effect::KillFrontend(frontend));
         self.timers.arm(Timer::Frontend(number), turn.now.plus_millis(START_PATIENCE_MS));
@@ -189,6 +191,7 @@ impl<L: Laws> Scheduler<L> {
         for request in held {
             self.orphaned(turn, request);
         }
+        self.end_loans_with(turn, frontend);
         let Some(seat) = self.seats.get_mut(&frontend.seat) else { return };
         if is_stopping || !is_wanted {
             return;

@@ -5,20 +5,23 @@
 //! touches no other; request and attempt end separately, each once.
 
 use ipc_proto::control::{Ending, Finished, Grant as Lease, ToFrontend, ToWorker};
-use ipc_proto::ids::{BackendId, GrantId, ModelName, RequestId, WorkerId};
+use ipc_proto::ids::{BackendId, GrantId, RequestId, WorkerId};
 
-use super::belief::Reach;
+use super::backend::Backend;
 use super::laws::Laws;
-use super::policy::Reason;
+use super::model::ModelIx;
+use super::policy::{News, Reason};
 use super::request::Stage;
+use super::residents::Reach;
 use super::timer::Timer;
-use super::{Effect, Scheduler, Turn};
+use super::{Effect, Note, Scheduler, Turn};
+use crate::clock::Time;
 
 /// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
 /// is stuck.
-const TTL_MS: u64 = 5000;
-/// How long a worker may take to answer a revocation, or to notice that its client has gone, in milliseconds.
-const WORKER_PATIENCE_MS: u64 = 5000;
+pub(super) const TTL_MS: u64 = 5000;
+/// How long a worker may take to answer a revocation or a recall, or to notice that its client has gone, in milliseconds.
+pub(super) const WORKER_PATIENCE_MS: u64 = 5000;
 /// A finished attempt counts for so much in the running mean of their lengths: one in eight.
 const MEAN_WEIGHT: u64 = 8;
 
@@ -38,12 +41,30 @@ pub(super) enum GrantStage {
 pub(super) struct Grant {
     pub(super) request: RequestId,
     pub(super) worker: WorkerId,
-    pub(super) model: ModelName,
+    /// The model the request waited for.
+    pub(super) model: ModelIx,
+    /// The model that runs for it: that one, or one that serves it, too.
+    pub(super) resident: ModelIx,
     pub(super) stage: GrantStage,
+    /// When it was sent.
+    pub(super) at: Time,
     /// Whether it made the backend change its model.
     is_swap: bool,
     /// Whether its failure has been held against the backend.
     is_blamed: bool,
+}
+
+impl Grant {
+    /// What a loan becomes when its request is known.
+    pub(super) fn lent(
+        request: RequestId,
+        worker: WorkerId,
+        model: ModelIx,
+        (at, has_arrived): (Time, bool),
+    ) -> Self {
+        let stage = if has_arrived { GrantStage::Active } else { GrantStage::Offered };
+        Self { request, worker, model, resident: model, stage, at, is_swap: false, is_blamed: false }
+    }
 }
 
 impl<L: Laws> Scheduler<L> {
@@ -51,16 +72,22 @@ impl<L: Laws> Scheduler<L> {
     ///
     /// The slot stays taken until the worker reports [`Finished`](super::Event::Finished) or dies, also when the
     /// offer lapses: only the worker knows that nothing is running.
-    pub(super) fn grant(&mut self, turn: &mut Turn<'_>, id: RequestId, on: BackendId, reason: Reason) {
+    pub(super) fn grant(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: RequestId,
+        on: BackendId,
+        (evict, reason): (Option<ModelIx>, Reason),
+    ) {
         self.leave_queue(turn, id);
         self.last_grant += 1;
         let grant = GrantId(self.last_grant);
+        let Some(model) = self.requests.get(&id).map(|request| request.lane.model) else { return };
+        let resident = self.resident_for(on, model);
+        let is_swap = self.dispatch_to(turn, on, resident, evict, reason);
         let (Some(request), Some(backend)) = (self.requests.get_mut(&id), self.backends.get_mut(&on)) else {
             return;
         };
-        let model = request.lane.model.clone();
-        let is_swap = backend.spec.swaps_at_first() && backend.belief.sent(&model);
-        debug_assert_eq!(is_swap, reason == Reason::Switch, "the strategy knows what it asks for");
         request.attempts += 1;
         request.live += 1;
         request.stage = Stage::Granted { grant, backend: on, has_arrived: false };
@@ -68,6 +95,7 @@ impl<L: Laws> Scheduler<L> {
         request.attempt.backend = Some(on);
         request.attempt.granted = Some(turn.now);
         request.attempt.is_swap = is_swap;
+        request.attempt.reason = Some(if request.attempts > 1 { Reason::Retry } else { reason });
         if request.attempts > 1 {
             self.counters.retries += 1;
         }
@@ -76,17 +104,57 @@ impl<L: Laws> Scheduler<L> {
             grant,
             request: id,
             worker,
-            model: (model != request.admission.model).then(|| model.clone()),
+            model: (request.name != request.admission.model).then(|| request.name.clone()),
             load: dialect::load::LoadEdit::Keep,
             ttl_ms: TTL_MS,
             attempt: request.attempts,
         };
+        let stage = GrantStage::Offered;
         let taken =
-            Grant { request: id, worker, model, stage: GrantStage::Offered, is_swap, is_blamed: false };
+            Grant { request: id, worker, model, resident, stage, at: turn.now, is_swap, is_blamed: false };
         backend.grants.insert(grant, taken);
         turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Granted(Box::new(lease))));
         turn.effects.push(Effect::Changed(id));
         self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(TTL_MS));
+        self.tell(turn, News::Dispatched { backend: on, model, resident, is_load: is_swap });
+    }
+
+    /// The model that runs on a backend when it is asked for `model`.
+    fn resident_for(&self, on: BackendId, model: ModelIx) -> ModelIx {
+        let board = self.board();
+        let backend = board.backend(on);
+        if let Some(resident) = backend.and_then(|backend| board.resident(backend, model)) {
+            return resident.model;
+        }
+        if backend.is_some_and(Backend::takes_load_options) { model } else { self.models.plain(model) }
+    }
+
+    /// Counts an attempt for `resident`, for which `evict` makes room. Says whether it makes the backend load.
+    fn dispatch_to(
+        &mut self,
+        turn: &mut Turn<'_>,
+        on: BackendId,
+        resident: ModelIx,
+        evict: Option<ModelIx>,
+        reason: Reason,
+    ) -> bool {
+        let Some(backend) = self.backends.get_mut(&on).filter(|backend| backend.swaps()) else {
+            return false;
+        };
+        if cfg!(debug_assertions) {
+            backend.check_dispatch(resident, evict);
+        }
+        let is_load = backend.residents.dispatch(resident, evict, turn.now);
+        if is_load {
+            let name = |model: ModelIx| self.models.name(model).to_string();
+            turn.note(Note::Load {
+                backend: backend.spec.name.clone(),
+                model: name(resident),
+                evicts: evict.map(name).unwrap_or_default(),
+                reason: reason.as_str(),
+            });
+        }
+        is_load
     }
 
     /// The live grant that `worker`, if it is the one of today, speaks of.
@@ -99,6 +167,9 @@ impl<L: Laws> Scheduler<L> {
 
     /// A frontend came to its worker.
     pub(super) fn started(&mut self, worker: WorkerId, grant: GrantId) {
+        if self.loan_started(worker, grant) {
+            return;
+        }
         let Some(granted) = self.spoken_of(worker, grant) else { return };
         let id = granted.request;
         if granted.stage == GrantStage::Offered {
@@ -127,14 +198,12 @@ impl<L: Laws> Scheduler<L> {
     ) {
         self.started(worker, grant);
         let Some(granted) = self.spoken_of(worker, grant) else { return };
-        let (id, is_swap, model) = (granted.request, granted.is_swap, granted.model.clone());
-        if let Some(backend) = self.backends.get_mut(&worker.backend)
-            && backend.spec.swaps_at_first()
-        {
+        let (id, is_swap, resident) = (granted.request, granted.is_swap, granted.resident);
+        if let Some(backend) = self.backends.get_mut(&worker.backend) {
             // A backend that was down, and forgotten, turns out to hold the model.
-            self.changes.work |= backend.belief.current() != Some(&model);
-            if backend.belief.answered(&model) {
-                self.swapped(worker.backend);
+            self.changes.work |= backend.residents.get(resident).is_some_and(|held| !held.is_held());
+            if backend.residents.answered(resident, turn.now) {
+                self.swapped(turn, worker.backend, resident);
             }
         }
         if is_swap && let Some(request) = self.requests.get_mut(&id) {
@@ -143,21 +212,41 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
-    fn swapped(&mut self, on: BackendId) {
+    /// A load of `resident` has come true.
+    fn swapped(&mut self, turn: &Turn<'_>, on: BackendId, resident: ModelIx) {
         self.counters.swaps += 1;
         if let Some(backend) = self.backends.get_mut(&on) {
             backend.swaps += 1;
         }
+        self.changes.work = true;
+        self.tell(turn, News::Ready { backend: on, resident });
     }
 
     /// An attempt is over.
     pub(super) fn finished(&mut self, turn: &mut Turn<'_>, worker: WorkerId, finished: &Finished) {
+        if self.loan_finished(turn, worker, finished) {
+            return;
+        }
         let Some(granted) = self.spoken_of(worker, finished.grant) else { return };
         let (id, is_swap, was_blamed) = (granted.request, granted.is_swap, granted.is_blamed);
         let reach = Reach::of(&finished.ending, finished.upstream_status);
         if finished.ending != Ending::NeverStarted {
             self.mark_arrived(id, finished.grant);
         }
+        self.account(id, finished, is_swap);
+        let next = if finished.ending == Ending::Complete { self.purpose_of(id) } else { None };
+        self.end_grant(turn, worker.backend, finished.grant, reach);
+        if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {
+            self.blame(turn, worker.backend, failure);
+        }
+        if let Some(next) = next {
+            self.lend(turn, worker.backend, next);
+        }
+    }
+
+    /// Writes down what the worker says of an attempt of request `id` that is over.
+    pub(super) fn account(&mut self, id: RequestId, finished: &Finished, is_swap: bool) {
+        let reach = Reach::of(&finished.ending, finished.upstream_status);
         if finished.ending == Ending::Complete {
             let mean = self.mean_attempt_us.unwrap_or(finished.total_us);
             self.mean_attempt_us = Some(mean - mean / MEAN_WEIGHT + finished.total_us / MEAN_WEIGHT);
@@ -171,10 +260,6 @@ impl<L: Laws> Scheduler<L> {
             // The backend still has the model it had: nothing was swapped.
             request.attempt.is_swap &= reach != Reach::Never || !is_swap;
         }
-        self.end_grant(turn, worker.backend, finished.grant, reach);
-        if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {
-            self.blame(turn, worker.backend, failure);
-        }
     }
 
     /// Frees the slot of `grant`.
@@ -182,11 +267,14 @@ impl<L: Laws> Scheduler<L> {
         self.timers.disarm(&Timer::Grant(on, grant));
         let Some(backend) = self.backends.get_mut(&on) else { return };
         let Some(granted) = backend.grants.remove(&grant) else { return };
-        let is_last = backend.grants.is_empty();
         backend.attempt_ended(turn.now);
-        if backend.spec.swaps_at_first() && backend.belief.over(&granted.model, reach, is_last) {
-            self.swapped(on);
+        let (model, resident) = (granted.model, granted.resident);
+        let has_loaded = backend.residents.over(resident, reach, turn.now);
+        backend.residents.trim(backend.max_models());
+        if has_loaded {
+            self.swapped(turn, on, resident);
         }
+        self.tell(turn, News::Ended { backend: on, model, resident });
         self.changes.work = true;
         if let Some(request) = self.requests.get_mut(&granted.request) {
             request.live -= 1;
@@ -227,11 +315,20 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// The client of an active grant has gone: the worker notices by itself, or is told after a while.
-    pub(super) fn let_run_out(&mut self, turn: &Turn<'_>, on: BackendId, grant: GrantId) {
+    fn let_run_out(&mut self, turn: &Turn<'_>, on: BackendId, grant: GrantId) {
         if let Some(granted) = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant))
             && granted.stage == GrantStage::Active
         {
             self.timers.arm(Timer::Grant(on, grant), turn.now.plus_millis(WORKER_PATIENCE_MS));
+        }
+    }
+
+    /// The client of a grant has gone. Nobody will come with it any more; whoever has come leaves.
+    pub(super) fn give_up(&mut self, turn: &mut Turn<'_>, on: BackendId, grant: GrantId) {
+        let granted = self.backends.get(&on).and_then(|backend| backend.grants.get(&grant));
+        match granted.map(|granted| granted.stage) {
+            Some(GrantStage::Offered) => self.revoke(turn, on, grant),
+            _ => self.let_run_out(turn, on, grant),
         }
     }
 

@@ -19,6 +19,10 @@ pub trait Laws {
     const SWITCH_ONLY_WHEN_EMPTY: bool = true;
     /// The backend that failed last is avoided only while there is another.
     const EXCLUSION_YIELDS: bool = true;
+    /// A loan taken back is left alone if an attempt runs under it.
+    const RECALLS_SPARE_THE_USED: bool = true;
+    /// What ends under a loan before its request is known is kept for that request.
+    const EARLY_ENDS_REMEMBERED: bool = true;
 }
 
 /// Every law holds.

@@ -15,7 +15,9 @@ use self::catalog::Catalog;
 use self::directory::Publication;
 use self::frontend::Seat;
 use self::laws::{Laws, Sound};
-use self::policy::{Board, Choice};
+use self::learner::Learner;
+use self::model::Models;
+use self::policy::{Board, Choice, News, Policy};
 use self::queue::Queue;
 use self::random::Random;
 use self::request::Request;
@@ -30,19 +32,22 @@ pub mod learner;
 mod admission;
 mod attempt;
 mod backend;
-mod belief;
 mod check;
 mod directory;
 mod effect;
 mod event;
 mod frontend;
 mod grant;
+mod lane;
+mod loan;
+mod model;
 mod order;
 mod policy;
 mod queue;
 mod random;
 mod reload;
 mod request;
+mod residents;
 mod restart;
 mod stop;
 #[cfg(test)]
@@ -53,6 +58,7 @@ mod worker;
 
 pub use self::effect::{Effect, Note};
 pub use self::event::{Event, Order};
+pub use self::policy::Reason;
 
 /// What the instance is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,6 +122,9 @@ pub struct Scheduler<L: Laws = Sound> {
     timers: Timers,
     requests: BTreeMap<RequestId, Box<Request>>,
     queue: Queue,
+    models: Models,
+    learner: Learner,
+    policy: Box<dyn Policy>,
     /// Requests that wait, in lanes or for a pause to end.
     waiting: u64,
     /// Retired ones stay, for their names.
@@ -146,6 +155,9 @@ impl<L: Laws> Scheduler<L> {
     #[doc(hidden)]
     pub fn under_laws(catalog: Arc<Catalog>, seed: u64, started_unix_us: i64) -> Self {
         Self {
+            policy: policy::named(catalog.strategy, seed),
+            models: Models::default(),
+            learner: Learner::default(),
             catalog,
             started_unix_us,
             random: Random::new(seed),
@@ -210,6 +222,7 @@ impl<L: Laws> Scheduler<L> {
         match timer {
             Timer::Doors => self.open_doors(turn),
             Timer::Grant(backend, grant) => self.grant_due(turn, backend, grant),
+            Timer::Loan(backend, grant) => self.loan_due(turn, backend, grant),
             Timer::Patience(request) => self.patience_over(turn, request),
             Timer::Pause(request) => self.pause_over(turn, request),
             Timer::Exclusion(request) => self.exclusion_over(turn, request),
@@ -246,8 +259,9 @@ impl<L: Laws> Scheduler<L> {
             Event::Ordered { ticket, order } => self.ordered(turn, ticket, &order),
             Event::Reconfigured(catalog) => self.reconfigured(turn, &catalog),
             Event::Stop => self.stop(turn),
-            // Slots are not lent ahead of time yet; ticks only bring the time.
-            Event::Returned { .. } | Event::Tick => {}
+            Event::Returned { frontend, grant } => self.returned(turn, frontend, grant),
+            // It only brings the time.
+            Event::Tick => {}
         }
     }
 
@@ -260,6 +274,7 @@ impl<L: Laws> Scheduler<L> {
         }
         if std::mem::take(&mut self.changes.terrain) {
             self.survey(turn);
+            self.review_loans(turn);
             self.changes.work = true;
         }
         if std::mem::take(&mut self.changes.work) {
@@ -276,10 +291,13 @@ impl<L: Laws> Scheduler<L> {
     /// Grants what the strategy chooses, until it says to wait.
     fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.timers.disarm(&Timer::Strategy);
+        self.queue.ripen(turn.now);
         while !self.is_stopping() {
-            let board = Board::<L>::new(&self.queue, &self.backends);
-            match policy::choose(self.catalog.strategy, &board, turn.now) {
-                Choice::Dispatch { request, backend, reason } => self.grant(turn, request, backend, reason),
+            match self.consult(|policy, board| policy.choose(board, turn.now)) {
+                Choice::Dispatch { request, backend, evict, reason } => {
+                    self.grant(turn, request, backend, (evict, reason));
+                }
+                Choice::Rebind { request } => self.rebind(turn, request),
                 Choice::Wait { until } => {
                     if let Some(until) = until {
                         self.timers.arm(Timer::Strategy, until);
@@ -288,6 +306,29 @@ impl<L: Laws> Scheduler<L> {
                 }
             }
         }
+        self.recall_for_those_who_wait(turn);
+    }
+
+    /// Asks the strategy, with the board as it is now.
+    fn consult<A>(&mut self, ask: impl FnOnce(&mut dyn Policy, &Board<'_>) -> A) -> A {
+        let Self { policy, queue, backends, ranking, models, learner, catalog, .. } = self;
+        let board = Board::new::<L>(queue, (backends, ranking), (models, learner), catalog);
+        ask(policy.as_mut(), &board)
+    }
+
+    /// The board as it is now, for a look that changes nothing.
+    fn board(&self) -> Board<'_> {
+        Board::new::<L>(
+            &self.queue,
+            (&self.backends, &self.ranking),
+            (&self.models, &self.learner),
+            &self.catalog,
+        )
+    }
+
+    /// Tells the strategy.
+    fn tell(&mut self, turn: &Turn<'_>, news: News) {
+        self.consult(|policy, board| policy.news(board, news, turn.now));
     }
 
     fn enter(&mut self, turn: &mut Turn<'_>, phase: Phase) {

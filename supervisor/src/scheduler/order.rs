@@ -53,7 +53,7 @@ impl<L: Laws> Scheduler<L> {
         backend.service = Service::Drained;
         self.changes.terrain = true;
         self.changes.directory = true;
-        let running = match backend.grants.len() {
+        let running = match backend.attempts() {
             0 => "nothing runs there".to_owned(),
             1 => "1 attempt still runs there".to_owned(),
             more => format!("{more} attempts still run there"),

@@ -1,178 +1,310 @@
-//! Who waits, in which order. Requests with the same choice of backends wait in one lane, first come first served.
+//! Who waits, in which order. Requests with the same choice of backends wait in one lane, by class and place.
 //!
 //! The queue knows no backend's state: which backends a lane may use is told to it, and whether an avoided backend
-//! may be used after all is decided by whoever asks for a head.
+//! may be used after all is decided by whoever asks for the next request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
-use dialect::Dialect;
-use ipc_proto::ids::{BackendId, ModelName, RequestId};
+use ipc_proto::control::Class;
+use ipc_proto::ids::{BackendId, KeyId};
 
+use super::lane::{Lane, LaneKey, Place, Standing, Waiter};
+use super::model::ModelIx;
 use crate::clock::Time;
 
-/// What the requests of a lane have in common: everything that decides which backends can serve them.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct LaneKey {
-    /// The model, by its real name. First, so that a model's lanes lie side by side.
-    pub(super) model: ModelName,
-    /// What the client speaks.
-    pub(super) dialect: Dialect,
-    /// The only backend allowed, if an alias says so.
-    pub(super) only: Option<BackendId>,
-}
+/// A moment and who: two of one moment are told apart.
+type Mark = (Time, u64);
 
-/// A place in the queue: by arrival. It is the request's for life.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Place {
-    /// When the request came.
-    pub(super) arrived: Time,
-    /// Counts admissions: two of one moment keep their order.
-    pub(super) order: u64,
-}
-
-/// The waiting requests with one choice of backends.
-#[derive(Debug)]
-pub(super) struct Lane {
-    /// The backends that have the model, best first.
-    pub(super) candidates: Vec<BackendId>,
-    /// Rows by the backend that is avoided: few, each in order of arrival.
-    rows: BTreeMap<Option<BackendId>, BTreeMap<Place, RequestId>>,
-}
-
-impl Lane {
-    /// The oldest request.
-    pub(super) fn head(&self) -> Option<(Place, RequestId)> {
-        self.oldest(|_| true)
-    }
-
-    /// The oldest request that does not avoid `backend`.
-    pub(super) fn head_not_avoiding(&self, backend: BackendId) -> Option<(Place, RequestId)> {
-        self.oldest(|avoided| avoided != Some(backend))
-    }
-
-    fn oldest(&self, takes: impl Fn(Option<BackendId>) -> bool) -> Option<(Place, RequestId)> {
-        self.rows
-            .iter()
-            .filter(|(avoided, _)| takes(**avoided))
-            .filter_map(|(_, row)| row.first_key_value())
-            .map(|(place, request)| (*place, *request))
-            .min()
-    }
-
-    /// Every request, in no particular order.
-    pub(super) fn requests(&self) -> impl Iterator<Item = RequestId> {
-        self.rows.values().flat_map(|row| row.values().copied())
-    }
-
-    /// How many wait here.
-    pub(super) fn len(&self) -> usize {
-        self.rows.values().map(BTreeMap::len).sum()
-    }
-}
-
-/// All lanes in which somebody waits.
+/// What one client has waiting for one model.
 #[derive(Default, Debug)]
-pub(super) struct Queue {
-    lanes: BTreeMap<LaneKey, Lane>,
+struct ClientQueue {
+    places: BTreeSet<Place>,
+    due: BTreeSet<Mark>,
+    arrivals: BTreeSet<Mark>,
 }
 
-impl Queue {
-    /// The lane of `key`, if somebody waits there.
-    pub(super) fn lane(&self, key: &LaneKey) -> Option<&Lane> {
-        self.lanes.get(key)
+/// What waits for one model.
+#[derive(Default, Debug)]
+pub(super) struct ModelQueue {
+    lanes: BTreeMap<LaneKey, Lane>,
+    arrivals: BTreeSet<Mark>,
+    /// Sum of the times of arrival, in microseconds.
+    sum_arrived: u128,
+    /// When each becomes due.
+    dues: BTreeSet<Mark>,
+    clients: BTreeMap<KeyId, ClientQueue>,
+}
+
+impl ModelQueue {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.arrivals.len()
     }
 
-    /// Every lane.
+    /// When the one that has waited longest came.
+    pub(super) fn oldest(&self) -> Option<Time> {
+        self.arrivals.first().map(|(arrived, _)| *arrived)
+    }
+
+    /// How long all of them together have waited at `now`, in microseconds.
+    pub(super) fn waited_us(&self, now: Time) -> u128 {
+        (u128::from(now.0) * self.arrivals.len() as u128).saturating_sub(self.sum_arrived)
+    }
+
+    /// Its lanes.
     pub(super) fn lanes(&self) -> impl Iterator<Item = (&LaneKey, &Lane)> {
         self.lanes.iter()
     }
 
+    /// How many wait of `client`, and the last of their places.
+    pub(super) fn of_client(&self, client: KeyId) -> (usize, Option<Time>) {
+        let waiting = self.clients.get(&client);
+        (
+            waiting.map_or(0, |waiting| waiting.places.len()),
+            waiting.and_then(|waiting| waiting.places.last()).map(|place| place.at),
+        )
+    }
+
+    /// Each client that waits, and when the one of its requests came that has waited longest.
+    pub(super) fn oldest_by_client(&self) -> impl Iterator<Item = (KeyId, Time)> {
+        self.clients.iter().filter_map(|(client, waiting)| Some((*client, waiting.arrivals.first()?.0)))
+    }
+
+    /// The place of the next request of all, by time and arrival, whatever the class.
+    pub(super) fn head(&self) -> Option<Place> {
+        let heads = self.lanes.values().filter_map(Lane::head);
+        heads.min_by_key(|(precedence, _)| *precedence).map(|((_, place), _)| place)
+    }
+
+    /// When the next request after `now` becomes due.
+    pub(super) fn next_due(&self, now: Time) -> Option<Time> {
+        self.dues.range((Bound::Excluded((now, u64::MAX)), Bound::Unbounded)).next().map(|(due, _)| *due)
+    }
+
+    /// Whether a request that is due at `now` comes from a client with nothing waiting in any of `others`.
+    pub(super) fn has_due_stranger_to<'a>(
+        &self,
+        others: impl Iterator<Item = &'a Self> + Clone,
+        now: Time,
+    ) -> bool {
+        self.clients.iter().any(|(client, waiting)| {
+            let is_due = waiting.due.first().is_some_and(|(due, _)| *due <= now);
+            is_due && !others.clone().any(|other| other.clients.contains_key(client))
+        })
+    }
+}
+
+/// All that waits.
+#[derive(Default, Debug)]
+pub(super) struct Queue {
+    models: Vec<ModelQueue>,
+    /// The models for which somebody waits.
+    waiting: BTreeSet<ModelIx>,
+    /// Batch requests that will be ripe.
+    ripening: BTreeMap<Mark, (LaneKey, Waiter)>,
+    nobody: ModelQueue,
+}
+
+impl Queue {
+    /// The models for which somebody waits, in order of their numbers.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = ModelIx> {
+        self.waiting.iter().copied()
+    }
+
+    /// What waits for `model`.
+    pub(super) fn of(&self, model: ModelIx) -> &ModelQueue {
+        self.models.get(model.index()).unwrap_or(&self.nobody)
+    }
+
+    /// The lane of `key`, if somebody waits there.
+    pub(super) fn lane(&self, key: &LaneKey) -> Option<&Lane> {
+        self.of(key.model).lanes.get(key)
+    }
+
+    /// Every lane.
+    pub(super) fn lanes(&self) -> impl Iterator<Item = (&LaneKey, &Lane)> {
+        self.waiting.iter().flat_map(|model| self.of(*model).lanes.iter())
+    }
+
     /// Every lane, to renew its candidates.
     pub(super) fn lanes_mut(&mut self) -> impl Iterator<Item = (&LaneKey, &mut Lane)> {
-        self.lanes.iter_mut()
+        self.models.iter_mut().flat_map(|model| model.lanes.iter_mut())
     }
 
-    /// The lanes of `model`.
-    pub(super) fn lanes_of<'a>(&'a self, model: &'a ModelName) -> impl Iterator<Item = &'a Lane> {
-        let first = LaneKey { model: model.clone(), dialect: Dialect::OpenAi, only: None };
-        self.lanes.range(first..).take_while(move |(key, _)| key.model == *model).map(|(_, lane)| lane)
-    }
-
-    /// Lets `request` wait at `place`; `candidates` is asked when its lane is new. Says whether it is.
+    /// Lets `waiter` wait in the lane of `key`; `candidates` is asked when the lane is new. Says whether it is.
     pub(super) fn insert(
         &mut self,
-        key: &LaneKey,
-        place: Place,
-        request: RequestId,
-        avoided: Option<BackendId>,
+        key: LaneKey,
+        waiter: Waiter,
+        now: Time,
         candidates: impl FnOnce() -> Vec<BackendId>,
     ) -> bool {
-        let is_new = !self.lanes.contains_key(key);
-        if is_new {
-            self.lanes.insert(key.clone(), Lane { candidates: candidates(), rows: BTreeMap::new() });
+        let index = key.model.index();
+        if self.models.len() <= index {
+            self.models.resize_with(index + 1, ModelQueue::default);
         }
-        if let Some(lane) = self.lanes.get_mut(key) {
-            lane.rows.entry(avoided).or_default().insert(place, request);
+        let model = &mut self.models[index];
+        let mut is_new = false;
+        let lane = model.lanes.entry(key).or_insert_with(|| {
+            is_new = true;
+            Lane::new(candidates())
+        });
+        let order = waiter.place.order;
+        let standing = match waiter.class {
+            Class::Interactive => Standing::Prompt,
+            Class::Batch if waiter.ripens.is_some_and(|ripens| ripens <= now) => Standing::Ripe,
+            Class::Batch => Standing::Batch,
+        };
+        lane.insert(waiter, standing);
+        if let (Standing::Batch, Some(ripens)) = (standing, waiter.ripens) {
+            self.ripening.insert((ripens, order), (key, waiter));
         }
+        model.arrivals.insert((waiter.arrived, order));
+        model.sum_arrived += u128::from(waiter.arrived.0);
+        let client = model.clients.entry(waiter.client).or_default();
+        client.places.insert(waiter.place);
+        client.arrivals.insert((waiter.arrived, order));
+        if let Some(due) = waiter.due_at() {
+            client.due.insert((due, order));
+            model.dues.insert((due, order));
+        }
+        self.waiting.insert(key.model);
         is_new
     }
 
-    /// Takes out whoever waits at `place`. Says whether the lane has ended with it.
-    pub(super) fn remove(&mut self, key: &LaneKey, place: Place, avoided: Option<BackendId>) -> bool {
-        let Some(lane) = self.lanes.get_mut(key) else { return false };
-        if let Some(row) = lane.rows.get_mut(&avoided) {
-            row.remove(&place);
-            if row.is_empty() {
-                lane.rows.remove(&avoided);
+    /// Takes `waiter` out of the lane of `key`. Says whether the lane has ended with it.
+    pub(super) fn remove(&mut self, key: &LaneKey, waiter: &Waiter) -> bool {
+        let Some(model) = self.models.get_mut(key.model.index()) else { return false };
+        let Some(lane) = model.lanes.get_mut(key) else { return false };
+        let Some(waiter) = lane.remove(waiter) else { return false };
+        let has_ended = lane.is_empty();
+        if has_ended {
+            model.lanes.remove(key);
+        }
+        let order = waiter.place.order;
+        if let Some(ripens) = waiter.ripens {
+            self.ripening.remove(&(ripens, order));
+        }
+        model.arrivals.remove(&(waiter.arrived, order));
+        model.sum_arrived -= u128::from(waiter.arrived.0);
+        if let Some(client) = model.clients.get_mut(&waiter.client) {
+            client.places.remove(&waiter.place);
+            client.arrivals.remove(&(waiter.arrived, order));
+            if let Some(due) = waiter.due_at() {
+                client.due.remove(&(due, order));
+                model.dues.remove(&(due, order));
+            }
+            if client.places.is_empty() {
+                model.clients.remove(&waiter.client);
             }
         }
-        let has_ended = lane.rows.is_empty();
-        if has_ended {
-            self.lanes.remove(key);
+        if model.arrivals.is_empty() {
+            self.waiting.remove(&key.model);
         }
         has_ended
+    }
+
+    /// Lets batch requests that have waited long enough by `now` compete with interactive ones.
+    pub(super) fn ripen(&mut self, now: Time) {
+        while let Some(first) = self.ripening.first_entry().filter(|first| first.key().0 <= now) {
+            let (key, waiter) = first.remove();
+            let model = self.models.get_mut(key.model.index());
+            if let Some(lane) = model.and_then(|model| model.lanes.get_mut(&key))
+                && let Some(waiter) = lane.remove(&waiter)
+            {
+                lane.insert(waiter, Standing::Ripe);
+            }
+        }
+    }
+
+    /// When the next batch request is ripe.
+    pub(super) fn next_ripe(&self) -> Option<Time> {
+        self.ripening.first_key_value().map(|((ripens, _), _)| *ripens)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use dialect::Dialect;
+    use ipc_proto::ids::{ModelName, RequestId};
 
-    fn key(model: &str, dialect: Dialect) -> LaneKey {
-        LaneKey { model: ModelName::new(model), dialect, only: None }
+    use super::*;
+    use crate::scheduler::learner::Learner;
+    use crate::scheduler::model::{LoadNeed, Models};
+
+    fn key(dialect: Dialect) -> LaneKey {
+        let (mut models, mut learner) = (Models::default(), Learner::default());
+        let model = models.intern(&ModelName::new("m"), &LoadNeed::Any, &mut learner);
+        LaneKey { model, dialect, only: None, bound: None }
+    }
+
+    fn waiter(order: u64, class: Class) -> Waiter {
+        Waiter {
+            request: RequestId(order.into()),
+            client: KeyId(0),
+            class,
+            arrived: Time(order),
+            place: Place { at: Time(order), order },
+            ripens: (class == Class::Batch).then_some(Time(100)),
+            avoided: None,
+        }
+    }
+
+    fn order_of(queue: &mut Queue, key: LaneKey) -> Vec<u64> {
+        let mut served = Vec::new();
+        while let Some((_, next)) = queue.lane(&key).and_then(Lane::head) {
+            let next = *next;
+            served.push(next.place.order);
+            queue.remove(&key, &next);
+        }
+        served
     }
 
     #[test]
     fn a_lane_serves_by_place_and_passes_over_those_that_avoid_the_backend() {
-        let (mut queue, lane) = (Queue::default(), key("m", Dialect::OpenAi));
-        let place = |order| Place { arrived: Time(0), order };
-        assert!(queue.insert(&lane, place(2), RequestId(2), None, Vec::new));
-        assert!(!queue.insert(&lane, place(1), RequestId(1), Some(BackendId(7)), Vec::new));
-        let waiting = queue.lane(&lane).unwrap();
-        assert_eq!(waiting.head().unwrap().1, RequestId(1));
-        assert_eq!(waiting.head_not_avoiding(BackendId(7)).unwrap().1, RequestId(2));
-        assert_eq!(waiting.head_not_avoiding(BackendId(8)).unwrap().1, RequestId(1));
-        assert!(!queue.remove(&lane, place(1), Some(BackendId(7))));
-        assert!(queue.remove(&lane, place(2), None));
-        assert!(queue.lane(&lane).is_none());
+        let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
+        let avoiding = Waiter { avoided: Some(BackendId(7)), ..waiter(1, Class::Interactive) };
+        assert!(queue.insert(lane, waiter(2, Class::Interactive), Time(2), Vec::new));
+        assert!(!queue.insert(lane, avoiding, Time(2), Vec::new));
+        let next = |queue: &Queue, backend| {
+            let lane = queue.lane(&lane).unwrap();
+            lane.next(|avoided| avoided != Some(BackendId(backend))).unwrap().1.place.order
+        };
+        assert_eq!((next(&queue, 7), next(&queue, 8)), (2, 1));
+        assert!(queue.lane(&lane).unwrap().has_avoiding(BackendId(7)));
+        assert_eq!((queue.of(lane.model).len(), queue.of(lane.model).oldest()), (2, Some(Time(1))));
+        assert_eq!(order_of(&mut queue, lane), [1, 2]);
+        assert_eq!((queue.waiting().count(), queue.of(lane.model).waited_us(Time(9))), (0, 0));
     }
 
     #[test]
-    fn the_lanes_of_a_model_are_found_whatever_their_dialect() {
-        let mut queue = Queue::default();
-        for (order, lane) in [
-            key("a", Dialect::OpenAi),
-            key("b", Dialect::Anthropic),
-            key("b", Dialect::OpenAi),
-            key("c", Dialect::OpenAi),
-        ]
-        .iter()
-        .enumerate()
-        {
-            let order = order as u64;
-            queue.insert(lane, Place { arrived: Time(0), order }, RequestId(order.into()), None, Vec::new);
-        }
-        assert_eq!(queue.lanes_of(&ModelName::new("b")).count(), 2);
-        assert_eq!(queue.lanes_of(&ModelName::new("z")).count(), 0);
+    fn batch_requests_yield_until_they_are_ripe() {
+        let lane = key(Dialect::OpenAi);
+        let filled = || {
+            let mut queue = Queue::default();
+            queue.insert(lane, waiter(1, Class::Batch), Time(3), Vec::new);
+            queue.insert(lane, waiter(2, Class::Interactive), Time(3), Vec::new);
+            queue.insert(lane, waiter(3, Class::Interactive), Time(3), Vec::new);
+            queue
+        };
+        let mut queue = filled();
+        assert_eq!((queue.next_ripe(), order_of(&mut queue, lane)), (Some(Time(100)), vec![2, 3, 1]));
+        assert_eq!(queue.next_ripe(), None);
+        let mut queue = filled();
+        queue.ripen(Time(99));
+        queue.ripen(Time(100));
+        assert_eq!((queue.next_ripe(), order_of(&mut queue, lane)), (None, vec![1, 2, 3]));
+    }
+
+    #[test]
+    fn a_client_is_a_stranger_to_a_model_for_which_it_has_nothing_waiting() {
+        let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
+        queue.insert(lane, waiter(5, Class::Interactive), Time(0), Vec::new);
+        let waiting = queue.of(lane.model);
+        assert!(!waiting.has_due_stranger_to([].into_iter(), Time(4)), "not due yet");
+        assert!(waiting.has_due_stranger_to([].into_iter(), Time(5)));
+        assert!(!waiting.has_due_stranger_to([waiting].into_iter(), Time(5)), "it waits there, too");
+        assert_eq!(waiting.of_client(KeyId(0)), (1, Some(Time(5))));
     }
 }

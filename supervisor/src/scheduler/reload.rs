@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ipc_proto::ids::{BackendId, RequestId};
 
+use super::admission::is_candidate;
 use super::backend::{Backend, Health, Service};
 use super::catalog::{self, Catalog};
 use super::frontend::{Seat, SeatStage};
 use super::laws::Laws;
 use super::timer::Timer;
-use super::{Scheduler, Turn};
+use super::{Scheduler, Turn, policy};
 
 impl<L: Laws> Scheduler<L> {
     /// Puts `catalog` in force. What waits goes on waiting, unless nobody will ever serve it; what runs goes on.
@@ -17,7 +18,12 @@ impl<L: Laws> Scheduler<L> {
         if self.is_stopping() {
             return;
         }
+        if self.catalog.strategy != catalog.strategy {
+            self.policy = policy::named(catalog.strategy, self.random.between(0, u64::MAX - 1));
+            self.changes.work = true;
+        }
         self.catalog = Arc::clone(catalog);
+        self.recall_all(turn);
         let gone: Vec<BackendId> =
             self.in_use().map(|backend| backend.id).filter(|id| !catalog.backends.contains_key(id)).collect();
         for id in gone {
@@ -51,24 +57,26 @@ impl<L: Laws> Scheduler<L> {
     fn respecify(&mut self, turn: &mut Turn<'_>, id: BackendId, spec: &catalog::Backend) {
         let Some(backend) = self.backends.get_mut(&id) else { return };
         let was_retired = backend.service == Service::Retired;
+        let did_swap = backend.swaps();
         let is_elsewhere = backend.spec.kind != spec.kind || backend.spec.url != spec.url;
         backend.spec = spec.clone();
-        let held = u32::try_from(backend.grants.len()).unwrap_or(u32::MAX);
-        backend.ceiling = spec.slots_at_first().max(held);
+        let held = u32::try_from(backend.taken()).unwrap_or(u32::MAX);
+        backend.ceiling = backend.slots().max(held);
         if was_retired {
             backend.service = Service::Open;
         }
         if was_retired || is_elsewhere {
             backend.offered = None;
             backend.loaded = None;
-            backend.belief.forget();
+            backend.residents.forget();
             backend.health = Health::Unknown;
             self.timers.disarm(&Timer::Probe(id));
         }
         backend.name_models();
-        if !backend.spec.swaps_at_first() {
-            backend.belief.forget();
+        if backend.swaps() != did_swap {
+            backend.recount_residents(turn.now);
         }
+        backend.residents.trim(backend.max_models());
         let has_none = was_retired && backend.worker.stage == super::worker::WorkerStage::Gone;
         if has_none {
             self.start_worker(turn, id);
@@ -107,12 +115,13 @@ impl<L: Laws> Scheduler<L> {
             .collect();
         for id in waiting {
             let request = &self.requests[&id];
-            let is_listed =
-                self.in_use().any(|backend| super::admission::is_candidate(backend, &request.lane));
+            let is_listed = self.in_use().any(|backend| is_candidate(backend, &request.lane, &request.name));
             if is_listed {
                 continue;
             }
-            if let Some(failure) = self.refusal(turn, &request.lane, request.admission.endpoint) {
+            if let Some(failure) =
+                self.refusal(turn, &request.name, &request.lane, request.admission.endpoint)
+            {
                 self.refuse(turn, id, failure);
             }
         }

@@ -2,14 +2,14 @@
 //! ended when the frontend has said its last word and no grant of it lives.
 
 use dialect::Usage;
-use ipc_proto::control::{Admission, Outcome, ToFrontend};
+use ipc_proto::control::{Admission, Class, Outcome, ToFrontend};
 use ipc_proto::failure::{Failure, FailureKind};
-use ipc_proto::ids::{BackendId, FrontendId, GrantId, RequestId};
+use ipc_proto::ids::{BackendId, FrontendId, GrantId, ModelName, RequestId};
 use ipc_proto::operator::{RequestRecord, RequestState};
 
-use super::grant::GrantStage;
+use super::lane::{LaneKey, Place, Waiter};
 use super::laws::Laws;
-use super::queue::{LaneKey, Place};
+use super::policy::{News, Reason};
 use super::timer::Timer;
 use super::{Effect, Scheduler, Turn};
 use crate::clock::Time;
@@ -48,6 +48,7 @@ pub(super) struct Attempt {
     pub(super) backend: Option<BackendId>,
     pub(super) granted: Option<Time>,
     pub(super) is_swap: bool,
+    pub(super) reason: Option<Reason>,
     pub(super) load_us: Option<u64>,
     pub(super) upstream_status: Option<u16>,
 }
@@ -68,8 +69,20 @@ pub(super) struct End {
 pub(super) struct Request {
     pub(super) admission: Admission,
     pub(super) frontend: FrontendId,
+    /// The model it means, by its real name.
+    pub(super) name: ModelName,
     pub(super) lane: LaneKey,
-    pub(super) place: Place,
+    pub(super) class: Class,
+    /// When it came.
+    pub(super) arrived: Time,
+    /// Counts admissions. With the time of arrival it is the request's for life.
+    pub(super) order: u64,
+    /// The time its place in the queue goes by: the strategy's word.
+    pub(super) place_at: Time,
+    /// When it no longer yields to interactive requests, for a batch request.
+    pub(super) ripens: Option<Time>,
+    /// Whether it has waited in a lane before.
+    pub(super) has_waited: bool,
     pub(super) stage: Stage,
     /// The backend to avoid while there is another.
     pub(super) avoided: Option<BackendId>,
@@ -95,6 +108,19 @@ impl Request {
             _ => None,
         }
     }
+
+    /// As it waits in its lane.
+    pub(super) fn waiter(&self, id: RequestId) -> Waiter {
+        Waiter {
+            request: id,
+            client: self.admission.key,
+            class: self.class,
+            arrived: self.arrived,
+            place: Place { at: self.place_at, order: self.order },
+            ripens: self.ripens,
+            avoided: self.avoided,
+        }
+    }
 }
 
 impl<L: Laws> Scheduler<L> {
@@ -105,16 +131,25 @@ impl<L: Laws> Scheduler<L> {
         request.waited_us += turn.now.since(since);
         self.waiting -= 1;
         self.timers.disarm(&Timer::Patience(id));
-        match request.stage {
-            Stage::Paused { .. } => self.timers.disarm(&Timer::Pause(id)),
-            _ if self.queue.remove(&request.lane, request.place, request.avoided) => {
-                self.timers.disarm(&Timer::Stranded(request.lane.clone()));
-            }
-            _ => {}
-        }
+        let was_paused = matches!(request.stage, Stage::Paused { .. });
         if request.avoided.is_some() {
             self.timers.disarm(&Timer::Exclusion(id));
         }
+        if was_paused {
+            self.timers.disarm(&Timer::Pause(id));
+        } else {
+            self.leave_lane(turn, id);
+        }
+    }
+
+    /// Takes a request out of its lane.
+    pub(super) fn leave_lane(&mut self, turn: &Turn<'_>, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let lane = request.lane;
+        if self.queue.remove(&lane, &request.waiter(id)) {
+            self.timers.disarm(&Timer::Stranded(lane));
+        }
+        self.tell(turn, News::Left { model: lane.model });
     }
 
     /// Has the frontend tell the client `failure`.
@@ -163,7 +198,8 @@ impl<L: Laws> Scheduler<L> {
         let before = request.stage;
         self.close(turn, id, end, failure);
         if let Stage::Granted { grant, backend, .. } = before {
-            self.let_run_out(turn, backend, grant);
+            // One that was offered and not used: the answer came under a loan that we had given up for lost.
+            self.give_up(turn, backend, grant);
         }
     }
 
@@ -194,11 +230,7 @@ impl<L: Laws> Scheduler<L> {
         let stage = request.stage;
         self.leave(turn, id, Failure::new(FailureKind::Cancelled, "the frontend that held it ended"));
         if let Stage::Granted { grant, backend, .. } = stage {
-            let granted = self.backends.get(&backend).and_then(|backend| backend.grants.get(&grant));
-            match granted.map(|granted| granted.stage) {
-                Some(GrantStage::Offered) => self.revoke(turn, backend, grant),
-                _ => self.let_run_out(turn, backend, grant),
-            }
+            self.give_up(turn, backend, grant);
         }
     }
 
@@ -218,7 +250,7 @@ impl<L: Laws> Scheduler<L> {
             at: turn.now,
             status: None,
             first_byte_us: None,
-            total_us: turn.now.since(request.place.arrived),
+            total_us: turn.now.since(request.arrived),
             bytes_sent: 0,
         };
         self.close(turn, id, end, Some(failure));
@@ -288,8 +320,8 @@ impl<L: Laws> Scheduler<L> {
             last_failed_backend: name(request.last_failed),
             http_status: end.and_then(|end| end.status),
             upstream_status: request.attempt.upstream_status,
-            class: request.admission.class.unwrap_or_default(),
-            reason: String::new(),
+            class: request.class,
+            reason: request.attempt.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
             waiting: None,
             error_code: request
                 .failure
@@ -297,7 +329,7 @@ impl<L: Laws> Scheduler<L> {
                 .map(|failure| failure.kind.code().to_owned())
                 .unwrap_or_default(),
             error: request.failure.as_ref().map(|failure| failure.detail.clone()).unwrap_or_default(),
-            arrived_unix_us: self.unix_us(request.place.arrived),
+            arrived_unix_us: self.unix_us(request.arrived),
             started_unix_us: request.attempt.granted.map(|granted| self.unix_us(granted)),
             ended_unix_us: end.map(|end| self.unix_us(end.at)),
             queue_us: Some(request.waited_us + waits.map_or(0, |since| now.since(since))),

@@ -40,6 +40,7 @@ impl<L: Laws> Scheduler<L> {
         let grace = self.catalog.shutdown_grace_ms;
         self.timers.disarm(&Timer::Doors);
         self.enter(turn, Phase::Draining(StopStep::Frontends));
+        self.recall_all(turn);
         let waits = |id: &RequestId| self.requests[id].waiting_since().is_some();
         let waiting: Vec<RequestId> = self.requests.keys().copied().filter(waits).collect();
         for id in waiting {
@@ -106,6 +107,8 @@ impl<L: Laws> Scheduler<L> {
             }
             if let Some(backend) = self.backends.get_mut(&id) {
                 backend.grants.clear();
+                backend.loans.clear();
+                backend.spent.clear();
             }
         }
         let left: Vec<RequestId> = self.requests.keys().copied().collect();

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipc_proto::ids::{BackendId, GrantId, RequestId};
 
-use super::queue::LaneKey;
+use super::lane::LaneKey;
 use crate::clock::Time;
 
 /// What a timer is for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Timer {
     /// The doors open even if not every backend has been looked at.
     Doors,
     /// A grant's frontend has not come, or its worker has not answered a revocation.
     Grant(BackendId, GrantId),
+    /// A loan has not been used in time, or its worker has not answered its recall.
+    Loan(BackendId, GrantId),
     /// A request has waited as long as it may.
     Patience(RequestId),
     /// The pause before another attempt is over.
@@ -46,8 +48,8 @@ pub(super) struct Timers {
 impl Timers {
     /// Arms `timer` for `at`, instead of any earlier arming.
     pub(super) fn arm(&mut self, timer: Timer, at: Time) {
-        if let Some(before) = self.armed.insert(timer.clone(), at) {
-            self.by_time.remove(&(before, timer.clone()));
+        if let Some(before) = self.armed.insert(timer, at) {
+            self.by_time.remove(&(before, timer));
         }
         self.by_time.insert((at, timer));
     }
@@ -55,7 +57,7 @@ impl Timers {
     /// Takes `timer` back, if it is armed.
     pub(super) fn disarm(&mut self, timer: &Timer) {
         if let Some(at) = self.armed.remove(timer) {
-            self.by_time.remove(&(at, timer.clone()));
+            self.by_time.remove(&(at, *timer));
         }
     }
 

@@ -21,7 +21,7 @@ impl<L: Laws> Scheduler<L> {
         ranked
             .map(|backend| {
                 let lanes = self.queue.lanes().filter(|(_, lane)| lane.candidates.contains(&backend.id));
-                backend.view(lanes.map(|(_, lane)| lane.len() as u64).sum())
+                backend.view(lanes.map(|(_, lane)| lane.len() as u64).sum(), &self.models)
             })
             .collect()
     }
@@ -41,7 +41,7 @@ impl<L: Laws> Scheduler<L> {
             .filter(|(_, request)| request.stage != Stage::Closed)
             .collect();
         let total = live.len() as u64;
-        live.sort_unstable_by_key(|(_, request)| (request.waiting_since().is_some(), request.place));
+        live.sort_unstable_by_key(|(_, request)| (request.waiting_since().is_some(), request.order));
         live.truncate(max);
         (live.into_iter().map(|(id, request)| self.describe(now, *id, request)).collect(), total)
     }

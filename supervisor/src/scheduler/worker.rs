@@ -182,6 +182,7 @@ impl<L: Laws> Scheduler<L> {
         self.timers.disarm(&Timer::Worker(id));
         self.changes.terrain = true;
         self.end_grants_of(turn, id);
+        self.end_loans_of(turn, id);
         let was_asked_to_go = matches!(stage, WorkerStage::Draining | WorkerStage::Drained);
         if was_asked_to_go {
             self.after_worker(turn, id, 0);

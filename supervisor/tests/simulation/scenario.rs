@@ -23,6 +23,8 @@ pub(crate) struct Scenario {
     pub(crate) requests: u64,
     /// Mean time between two of them, in milliseconds.
     pub(crate) gap_ms: u64,
+    /// How often in a thousand one comes hard on the heels of another.
+    pub(crate) bunching: u64,
     /// How often in a thousand an attempt fails, by whatever failure.
     pub(crate) failures: u64,
     /// How often in a thousand a client leaves before its answer is complete.
@@ -43,12 +45,18 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
+        // Where slots are lent; with few names and some quiet, so that loans are used.
+        let is_free = dice.per_mille(400);
         let models: Vec<ModelName> = ["red", "green", "blue"]
             .iter()
-            .take(dice.pick(&[1, 2, 3]))
+            .take(if is_free { dice.pick(&[1, 2]) } else { dice.pick(&[1, 2, 3]) })
             .map(|name| ModelName::new(name))
             .collect();
-        let backends = (0..dice.few(1, 4)).map(|id| (BackendId(id), backend(dice, id, &models))).collect();
+        let backends = if is_free {
+            free_running(dice, &models)
+        } else {
+            (0..dice.few(1, 4)).map(|id| (BackendId(id), backend(dice, id, &models))).collect()
+        };
         let catalog = Catalog {
             backends,
             aliases: BTreeMap::from([
@@ -74,15 +82,16 @@ impl Scenario {
                 unhealthy_after_failed_probes: 2,
                 probe_interval_ms: dice.per_mille(700).then_some(10_000),
             },
-            frontends: dice.pick(&[1, 2, 3]),
+            frontends: if is_free { dice.pick(&[1, 2]) } else { dice.pick(&[1, 2, 3]) },
             shutdown_grace_ms: 5000,
         };
         Self {
-            names: models.iter().chain(catalog.aliases.keys()).cloned().collect(),
+            names: models.iter().chain(catalog.aliases.keys().skip(usize::from(is_free))).cloned().collect(),
             catalog,
             models,
             requests: dice.between(50, 400),
-            gap_ms: dice.between(5, 250),
+            gap_ms: if is_free { dice.between(20, 900) } else { dice.between(5, 250) },
+            bunching: if is_free { dice.pick(&[0, 300, 600]) } else { 0 },
             failures: dice.pick(&[0, 100, 400]),
             impatience: dice.between(0, 2) * 100,
             lapses: dice.between(0, 2) * 30,
@@ -113,6 +122,25 @@ fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
         weight: 1,
         models: dice.per_mille(500).then(|| some(dice)),
     }
+}
+
+/// Backends that need not swap and share no model.
+fn free_running(dice: &mut Dice, models: &[ModelName]) -> BTreeMap<BackendId, Backend> {
+    let first = if dice.per_mille(500) { models.len() } else { 1 };
+    let parts = [&models[..first], &models[first..]];
+    let parts = (0..).zip(parts).filter(|(_, part)| !part.is_empty());
+    let free = parts.map(|(id, part)| {
+        let of_any_kind = backend(dice, id, models);
+        let slots = dice.pick(&[1, 4, 4]);
+        let own = Backend {
+            serialize_by_model: Some(false),
+            models: Some(part.to_vec()),
+            slots: Some(slots),
+            ..of_any_kind
+        };
+        (BackendId(id), own)
+    });
+    free.collect()
 }
 
 /// The catalog after somebody has edited it: other slots, other priorities, a backend less.

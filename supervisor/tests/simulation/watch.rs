@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dialect::Endpoint;
-use ipc_proto::control::ToFrontend;
+use ipc_proto::control::{Grant, ToFrontend};
 use ipc_proto::failure::FailureKind;
-use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId, WorkerId};
+use ipc_proto::ids::{BackendId, FrontendId, GrantId, ModelName, RequestId, WorkerId};
 use supervisor::clock::Time;
 use supervisor::scheduler::catalog::Catalog;
 use supervisor::scheduler::laws::Laws;
 use supervisor::scheduler::{Effect, Event, Scheduler};
 
-use crate::children::Worker;
 use crate::scenario::LONGEST_PAUSE_MS;
+use crate::workers::Worker;
 
 /// A request that waits, as far as the world knows.
 struct Waiting {
@@ -30,6 +30,7 @@ struct Known {
     frontend: FrontendId,
     lane: Lane,
     order: u64,
+    grant: Option<GrantId>,
     granted_on: Option<BackendId>,
     failed_on: Option<BackendId>,
 }
@@ -43,6 +44,12 @@ pub(crate) struct Watch {
     /// Refused or cancelled: they wait for nothing.
     answered: BTreeSet<RequestId>,
     ended: BTreeSet<RequestId>,
+    /// Everything ever lent, and where.
+    lent: BTreeMap<GrantId, BackendId>,
+    /// Who is, or was, under way under a loan, as far as nobody has said that it failed.
+    under_way: BTreeMap<RequestId, WorkerId>,
+    /// How many loans were of use.
+    pub(crate) loans_used: u64,
     /// Frontends of whose end the scheduler knows: what they say later is not heard.
     gone: BTreeSet<FrontendId>,
     stops: u64,
@@ -62,6 +69,9 @@ impl Watch {
             waiting: BTreeMap::new(),
             answered: BTreeSet::new(),
             ended: BTreeSet::new(),
+            lent: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            loans_used: 0,
             gone: BTreeSet::new(),
             stops: 0,
             ends: BTreeMap::new(),
@@ -77,15 +87,23 @@ impl Watch {
                     frontend: *frontend,
                     lane: (admission.model.clone(), admission.endpoint),
                     order,
-                    granted_on: None,
+                    grant: admission.under,
+                    granted_on: admission.under.and_then(|grant| self.lent.get(&grant).copied()),
                     failed_on: None,
                 };
                 self.known.insert(admission.request, known);
                 self.names.insert(admission.request.to_string(), admission.request);
-                self.waits(now, admission.request, false, None);
+                // Under a loan one waits only from the failure on, if the scheduler does not know better.
+                if admission.under.is_none() {
+                    self.waits(now, admission.request, false, None);
+                }
             }
-            Event::AttemptFailed { request, failure, .. } => {
+            Event::AttemptFailed { request, grant, failure, .. } => {
+                self.under_way.remove(request);
                 let Some(known) = self.known.get_mut(request) else { return };
+                if known.grant != Some(*grant) {
+                    return;
+                }
                 // An offer that lapsed says nothing about its backend; the one that failed before is still avoided.
                 if failure.kind != FailureKind::GrantLapsed {
                     known.failed_on = known.granted_on;
@@ -135,12 +153,23 @@ impl Watch {
                 let backend = grant.worker.backend;
                 let known = self.known.get_mut(&grant.request).ok_or("a grant for nobody")?;
                 known.granted_on = Some(backend);
+                known.grant = Some(grant.grant);
+                if self.under_way.contains_key(&grant.request) {
+                    return Err(format!(
+                        "{} has its attempt under a loan, and is granted another",
+                        grant.request
+                    ));
+                }
                 let (lane, order) = (known.lane.clone(), known.order);
                 self.no_longer_waits(grant.request);
                 self.in_order(now, &lane, order, backend)
             }
             Effect::ToFrontend(_, ToFrontend::Rejected { request, .. } | ToFrontend::Cancel { request }) => {
                 self.is_answered(*request);
+                Ok(())
+            }
+            Effect::ToFrontend(_, ToFrontend::Lent(loan)) => {
+                self.lent.insert(loan.grant, loan.worker.backend);
                 Ok(())
             }
             Effect::Ended(record) => {
@@ -172,6 +201,32 @@ impl Watch {
         overtaken.map_or(Ok(()), |(id, _)| Err(format!("{id} was overtaken on {backend:?}")))
     }
 
+    /// A worker has let somebody in.
+    pub(crate) fn let_in(&mut self, grant: &Grant) {
+        if self.lent.contains_key(&grant.grant) {
+            self.under_way.insert(grant.request, grant.worker);
+            self.loans_used += 1;
+        }
+    }
+
+    /// What it had said may be lost with it.
+    pub(crate) fn worker_died(&mut self, worker: WorkerId) {
+        self.under_way.retain(|_, runs_on| *runs_on != worker);
+    }
+
+    /// A worker has been told to stop an attempt. One under a loan is stopped only when nobody wants it any more.
+    pub(crate) fn stopped_by_us(
+        &self,
+        grant: GrantId,
+        request: RequestId,
+        is_wanted: bool,
+    ) -> Result<(), String> {
+        if is_wanted && self.lent.contains_key(&grant) && !self.answered.contains(&request) {
+            return Err(format!("{request} was stopped while it ran under a loan"));
+        }
+        Ok(())
+    }
+
     /// Looks at what really runs on a backend, over all its workers.
     pub(crate) fn running(
         &self,
@@ -196,7 +251,7 @@ impl Watch {
     /// Everybody has left: nothing is held, nothing is awaited.
     pub(crate) fn quiet<L: Laws>(&self, scheduler: &Scheduler<L>, now: Time) -> Result<(), String> {
         let (live, count) = scheduler.live_requests(now, 3);
-        let held: u32 = scheduler.backends(now).iter().map(|backend| backend.slots_used).sum();
+        let held: u32 = scheduler.backends(now).iter().map(|view| view.slots_used + view.lent).sum();
         if count > 0 || scheduler.queued() > 0 || held > 0 || scheduler.next_deadline().is_some() {
             let deadline = scheduler.next_deadline();
             return Err(format!("not quiet: {held} slots, deadline {deadline:?}, {count} live: {live:?}"));

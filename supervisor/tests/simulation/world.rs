@@ -10,10 +10,11 @@ use supervisor::clock::Time;
 use supervisor::scheduler::laws::Laws;
 use supervisor::scheduler::{Effect, Event, Order, Scheduler};
 
-use crate::children::{Frontend, Upstream, Worker};
 use crate::dice::Dice;
+use crate::frontends::Frontend;
 use crate::scenario::{Scenario, edited};
 use crate::watch::Watch;
+use crate::workers::{Upstream, Worker};
 
 /// More events than any sound run has.
 const TOO_MANY_EVENTS: u64 = 200_000;
@@ -169,7 +170,12 @@ impl<L: Laws> World<L> {
     fn plan(&mut self) {
         let mut at = 3_000_000;
         for _ in 0..self.scenario.requests {
-            at += self.dice.between(0, self.scenario.gap_ms * 2000);
+            let is_near = self.dice.per_mille(self.scenario.bunching);
+            at += if is_near {
+                self.dice.between(0, 2000)
+            } else {
+                self.dice.between(0, self.scenario.gap_ms * 2000)
+            };
             self.later(at, Step::Arrives);
         }
         let end = at;
@@ -298,7 +304,7 @@ impl<L: Laws> World<L> {
         match step {
             Step::Tell(event) => self.tell(event)?,
             Step::ToFrontend(frontend, message) => self.frontend_hears(frontend, message),
-            Step::ToWorker(worker, message) => self.worker_hears(worker, &message),
+            Step::ToWorker(worker, message) => self.worker_hears(worker, &message)?,
             Step::FrontendStarts(frontend) => self.frontend_starts(frontend),
             Step::FrontendDies(frontend) => self.frontend_dies(frontend),
             Step::WorkerStarts(worker) => self.worker_starts(worker),

@@ -100,6 +100,25 @@ async fn revoking_stops_a_running_attempt() {
 }
 
 #[tokio::test]
+async fn a_recall_takes_back_what_nobody_uses_and_stops_nothing() {
+    let backend = Backend::start().await;
+    let mut supervisor = backend.worker(|_| {}).await;
+    let mut frontend = supervisor.frontend().await;
+    frontend.chat(1).await;
+    let mut exchange = backend.exchange().await;
+    supervisor.say(&ToWorker::Recall { grant: GrantId(1) });
+    supervisor.say(&ToWorker::Recall { grant: GrantId(2) });
+    let finished = supervisor.finished().await;
+    assert_eq!((finished.grant, finished.ending), (GrantId(2), Ending::NeverStarted));
+    exchange.json(200, "{}").await;
+    assert!(frontend.answer().await.failure.is_none());
+    let finished = supervisor.finished().await;
+    assert_eq!((finished.grant, finished.ending), (GrantId(1), Ending::Complete));
+    frontend.chat(2).await;
+    assert_eq!(frontend.failure().await.kind, FailureKind::GrantLapsed);
+}
+
+#[tokio::test]
 async fn draining_finishes_what_runs_and_takes_nothing_new() {
     let backend = Backend::start().await;
     let mut supervisor = backend.worker(|_| {}).await;

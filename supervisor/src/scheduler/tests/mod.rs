@@ -4,6 +4,7 @@ mod children;
 mod facts;
 mod health;
 mod house;
+mod loans;
 mod orders;
 mod refusals;
 mod retries;

@@ -1,38 +1,20 @@
-//! How frontends, workers and backends behave: as the real ones promise, and as badly as the real ones may.
+//! How workers and backends behave: as the real ones promise, and as badly as the real ones may.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dialect::{Endpoint, Usage};
+use dialect::Usage;
 use ipc_proto::control::{
-    Admission, Ending, Finished, Grant, LoadedModel, OfferedModel, Outcome, ProbeFailure, ProbeFailureKind,
-    ProbeReport, ToFrontend, ToWorker,
+    Ending, Finished, Grant, LoadedModel, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport, ToWorker,
 };
 use ipc_proto::failure::{Failure, FailureKind, Wait};
-use ipc_proto::ids::{FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use ipc_proto::ids::{FrontendId, GrantId, ModelName, RequestId, WorkerId};
 use supervisor::scheduler::Event;
 use supervisor::scheduler::catalog::Backend;
 use supervisor::scheduler::laws::Laws;
 
 use crate::dice::Dice;
+use crate::frontends::Hold;
 use crate::world::{Heard, Link, Step, World};
-
-/// Where an exchange stands at its frontend.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Hold {
-    /// Waits for the scheduler's word.
-    Waits,
-    /// Goes, or has gone, to a worker; nothing has been sent to the client.
-    Going(GrantId, WorkerId),
-    /// The client is being answered.
-    Streams(GrantId, WorkerId),
-}
-
-/// A frontend that is alive.
-#[derive(Default)]
-pub(crate) struct Frontend {
-    pub(crate) held: BTreeMap<RequestId, (Hold, ModelName)>,
-    is_draining: bool,
-}
 
 /// An attempt at a worker.
 pub(crate) struct Attempt {
@@ -48,6 +30,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Worker {
     pub(crate) running: BTreeMap<GrantId, Attempt>,
     refused: BTreeSet<GrantId>,
+    over: BTreeSet<GrantId>,
     is_draining: bool,
     /// It answers nothing any more.
     is_stuck: bool,
@@ -69,33 +52,9 @@ impl Upstream {
     }
 }
 
-fn outcome(status: u16, failure: Option<Failure>) -> Outcome {
-    Outcome { status, failure, first_byte_us: None, total_us: 1, bytes_sent: 0 }
-}
-
 impl<L: Laws> World<L> {
-    fn frontend_says(&mut self, frontend: FrontendId, event: Event) {
-        self.send(Link::FromFrontend(frontend), Step::Tell(event));
-    }
-
     fn worker_says(&mut self, worker: WorkerId, event: Event) {
         self.send(Link::FromWorker(worker), Step::Tell(event));
-    }
-
-    pub(crate) fn frontend_starts(&mut self, frontend: FrontendId) {
-        self.frontends.insert(frontend, Frontend::default());
-        self.frontend_says(frontend, Event::FrontendUp { frontend, pid: 1 });
-        let address = ([127, 0, 0, 1], 1).into();
-        self.frontend_says(frontend, Event::FrontendListening { frontend, address });
-    }
-
-    pub(crate) fn frontend_dies(&mut self, frontend: FrontendId) {
-        let Some(dead) = self.frontends.remove(&frontend) else { return };
-        for (hold, _) in dead.held.into_values() {
-            self.drop_connection(hold);
-        }
-        let after = self.delay();
-        self.later(after, Step::Tell(Event::FrontendGone { frontend }));
     }
 
     pub(crate) fn worker_starts(&mut self, worker: WorkerId) {
@@ -114,6 +73,7 @@ impl<L: Laws> World<L> {
             return;
         }
         let dead = self.workers.remove(&worker).unwrap_or_default();
+        self.watch.worker_died(worker);
         for (grant, attempt) in dead.running {
             let failure = Failure::new(FailureKind::WorkerLost, "the worker ended");
             self.answer(attempt.frontend, attempt.request, grant, Heard::Fail(failure));
@@ -124,118 +84,6 @@ impl<L: Laws> World<L> {
         if self.dice.per_mille(500) {
             let after = after + self.dice.between(0, 3_000_000);
             self.later(after, Step::Tell(Event::WorkerGone { worker }));
-        }
-    }
-
-    pub(crate) fn client_arrives(&mut self) {
-        let open: Vec<FrontendId> =
-            self.frontends.iter().filter(|(_, it)| !it.is_draining).map(|(id, _)| *id).collect();
-        if open.is_empty() {
-            return;
-        }
-        let frontend = self.dice.pick(&open);
-        let model = self.dice.pick(&self.scenario.names);
-        self.minted += 1;
-        let request = RequestId(self.minted << 64 | 0x5eed);
-        let held = &mut self.frontends.get_mut(&frontend).expect("it is open").held;
-        held.insert(request, (Hold::Waits, model.clone()));
-        let admission = Admission {
-            request,
-            label: Label::of(request),
-            endpoint: if self.dice.per_mille(30) { Endpoint::Messages } else { Endpoint::ChatCompletions },
-            model,
-            key: KeyId::ANONYMOUS,
-            stream: true,
-            body_bytes: 1,
-            max_output_tokens: None,
-            affinity: 0,
-            deadline_ms: self.dice.per_mille(50).then_some(3000),
-            waited_ms: 0,
-            class: None,
-            load: dialect::load::LoadOptions::default(),
-            under: None,
-        };
-        self.frontend_says(frontend, Event::Admit { frontend, admission: Box::new(admission) });
-        if self.dice.per_mille(self.scenario.impatience) {
-            let after = self.dice.between(0, 4_000_000);
-            self.later(after, Step::Leaves(request));
-        }
-    }
-
-    fn holder(&self, request: RequestId) -> Option<(FrontendId, Hold)> {
-        let holds = |(id, it): (&FrontendId, &Frontend)| Some((*id, it.held.get(&request)?.0));
-        self.frontends.iter().find_map(holds)
-    }
-
-    pub(crate) fn client_leaves(&mut self, request: RequestId) {
-        let Some((frontend, hold)) = self.holder(request) else { return };
-        if let Hold::Streams(..) = hold {
-            let failure = Failure::new(FailureKind::ClientGone, "the client left");
-            self.close(frontend, request, outcome(499, Some(failure)));
-        } else {
-            self.frontend_says(frontend, Event::Withdraw { frontend, request });
-            self.forget(frontend, request);
-        }
-    }
-
-    /// The frontend's last word on a request.
-    fn close(&mut self, frontend: FrontendId, request: RequestId, outcome: Outcome) {
-        self.frontend_says(frontend, Event::Closed { frontend, request, outcome });
-        self.forget(frontend, request);
-    }
-
-    fn forget(&mut self, frontend: FrontendId, request: RequestId) {
-        let Some(it) = self.frontends.get_mut(&frontend) else { return };
-        if let Some((hold, _)) = it.held.remove(&request) {
-            self.drop_connection(hold);
-        }
-        self.exit_if_drained(frontend);
-    }
-
-    fn drop_connection(&mut self, hold: Hold) {
-        if let Hold::Going(grant, worker) | Hold::Streams(grant, worker) = hold {
-            let after = self.delay();
-            self.later(after, Step::Dropped(worker, grant));
-        }
-    }
-
-    fn exit_if_drained(&mut self, frontend: FrontendId) {
-        let is_done = |it: &Frontend| it.is_draining && it.held.is_empty();
-        if self.frontends.get(&frontend).is_some_and(is_done) {
-            self.frontend_says(frontend, Event::FrontendDrained { frontend });
-            let after = 200_000 + self.delay();
-            self.later(after, Step::FrontendDies(frontend));
-        }
-    }
-
-    pub(crate) fn frontend_hears(&mut self, frontend: FrontendId, message: ToFrontend) {
-        let Some(it) = self.frontends.get_mut(&frontend) else { return };
-        match message {
-            ToFrontend::Granted(grant) => {
-                let Some((hold, model)) = it.held.get_mut(&grant.request) else { return };
-                *hold = Hold::Going(grant.grant, grant.worker);
-                let model = model.clone();
-                if self.dice.per_mille(self.scenario.impatience / 5) {
-                    // Just when the grant has come, and before it is used.
-                    let (request, after) = (grant.request, self.dice.between(0, 1000));
-                    self.later(after, Step::Leaves(request));
-                }
-                let is_late = self.dice.per_mille(self.scenario.lapses);
-                let after = if is_late { self.dice.between(4_500_000, 7_000_000) } else { self.delay() };
-                self.later(after, Step::Comes(frontend, grant, model));
-            }
-            ToFrontend::Rejected { request, failure, .. } if it.held.contains_key(&request) => {
-                self.close(frontend, request, outcome(failure.kind.status(), Some(failure)));
-            }
-            ToFrontend::Cancel { request } if it.held.contains_key(&request) => {
-                let failure = Failure::new(FailureKind::Cancelled, "an operator");
-                self.close(frontend, request, outcome(499, Some(failure)));
-            }
-            ToFrontend::Drain { .. } => {
-                it.is_draining = true;
-                self.exit_if_drained(frontend);
-            }
-            _ => {}
         }
     }
 
@@ -259,6 +107,13 @@ impl<L: Laws> World<L> {
             self.answer(frontend, grant.request, grant.grant, refuse(FailureKind::GrantLapsed));
             return Ok(());
         }
+        if worker.is_draining {
+            if worker.over.insert(grant.grant) {
+                self.finished(grant.worker, grant.grant, Ending::NeverStarted);
+            }
+            self.answer(frontend, grant.request, grant.grant, refuse(FailureKind::GrantLapsed));
+            return Ok(());
+        }
         let model = grant.model.clone().unwrap_or(model);
         let backend = grant.worker.backend;
         let upstream = self.upstreams.get_mut(&backend).expect("it is configured");
@@ -267,6 +122,7 @@ impl<L: Laws> World<L> {
             Attempt { frontend, request: grant.request, model, ending: ending.clone(), has_begun: false };
         worker.running.insert(grant.grant, attempt);
         self.watch.running(backend, &self.workers)?;
+        self.watch.let_in(grant);
         self.worker_says(grant.worker, Event::Started { worker: grant.worker, grant: grant.grant });
         if !self.is_calm && self.dice.per_mille(4) {
             self.workers.get_mut(&grant.worker).expect("it runs").is_stuck = true;
@@ -321,6 +177,7 @@ impl<L: Laws> World<L> {
         let Some(attempt) = self.workers.get_mut(&worker).and_then(|it| it.running.remove(&grant)) else {
             return;
         };
+        self.workers.get_mut(&worker).expect("it ran there").over.insert(grant);
         self.finished(worker, grant, ending);
         if let Some(heard) = heard {
             self.answer(attempt.frontend, attempt.request, grant, heard);
@@ -350,40 +207,26 @@ impl<L: Laws> World<L> {
         self.later(after, Step::Hears(frontend, request, grant, heard));
     }
 
-    pub(crate) fn hears(&mut self, frontend: FrontendId, request: RequestId, grant: GrantId, heard: Heard) {
-        let Some((hold, _)) = self.frontends.get_mut(&frontend).and_then(|it| it.held.get_mut(&request))
-        else {
-            return;
-        };
-        match (*hold, heard) {
-            (Hold::Going(used, worker), Heard::Head) if used == grant => *hold = Hold::Streams(grant, worker),
-            (Hold::Going(used, _) | Hold::Streams(used, _), Heard::End) if used == grant => {
-                self.close(frontend, request, outcome(200, None));
-            }
-            (Hold::Going(used, _), Heard::Fail(failure)) if used == grant => {
-                *hold = Hold::Waits;
-                self.frontend_says(frontend, Event::AttemptFailed { frontend, request, grant, failure });
-            }
-            (Hold::Streams(used, _), Heard::Fail(failure)) if used == grant => {
-                let failure = Failure::new(FailureKind::Broken, failure.detail);
-                self.close(frontend, request, outcome(200, Some(failure)));
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) fn worker_hears(&mut self, id: WorkerId, message: &ToWorker) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
+    pub(crate) fn worker_hears(&mut self, id: WorkerId, message: &ToWorker) -> Result<(), String> {
+        let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
         if worker.is_stuck {
-            return;
+            return Ok(());
         }
         match message {
             &ToWorker::Revoke { grant } => {
                 worker.refused.insert(grant);
-                if worker.running.contains_key(&grant) {
+                if let Some(attempt) = worker.running.get(&grant) {
+                    let (frontend, request) = (attempt.frontend, attempt.request);
+                    self.watch.stopped_by_us(grant, request, self.wants(frontend, request, grant))?;
                     let failure = Failure::new(FailureKind::GrantLapsed, "revoked");
                     self.end_attempt(id, grant, Ending::Cancelled, Some(Heard::Fail(failure)));
-                } else {
+                } else if !worker.over.contains(&grant) {
+                    self.finished(id, grant, Ending::NeverStarted);
+                }
+            }
+            &ToWorker::Recall { grant } => {
+                let is_known = worker.running.contains_key(&grant) || worker.over.contains(&grant);
+                if !is_known && worker.refused.insert(grant) {
                     self.finished(id, grant, Ending::NeverStarted);
                 }
             }
@@ -394,6 +237,15 @@ impl<L: Laws> World<L> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Whether a frontend still waits for what comes of an attempt.
+    fn wants(&self, frontend: FrontendId, request: RequestId, grant: GrantId) -> bool {
+        let held = self.frontends.get(&frontend).and_then(|it| it.held.get(&request));
+        held.is_some_and(
+            |(hold, _)| matches!(hold, Hold::Going(used, _) | Hold::Streams(used, _) if *used == grant),
+        )
     }
 
     fn exit_if_idle(&mut self, worker: WorkerId) {
