@@ -17,6 +17,8 @@ pub const DATA_LIMIT: usize = 64 * 1024 + 1;
 pub(crate) const PREFIX: usize = 4;
 /// How much room a reader asks for at a time: an ordinary control message and most requests fit.
 const READ_AHEAD: usize = 4 * 1024;
+/// How much room a reader keeps who only waits for the end.
+const FOR_SILENCE: usize = 64;
 
 /// Room for a small frame behind a large one.
 const FOLLOW_UP: usize = 512;
@@ -127,13 +129,23 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     ///
     /// Safe to cancel: what was read stays for the next call.
     pub async fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
+        self.next_into(READ_AHEAD).await
+    }
+
+    /// Like [`Self::next`], for somebody who expects the peer to say nothing, perhaps for long: keeps hardly any room
+    /// ready for it.
+    pub async fn next_if_ever(&mut self) -> Result<Option<BytesMut>, FrameError> {
+        self.next_into(FOR_SILENCE).await
+    }
+
+    async fn next_into(&mut self, room: usize) -> Result<Option<BytesMut>, FrameError> {
         loop {
             if let Some(payload) = take_frame(&mut self.buffer, self.limit)? {
                 return Ok(Some(payload));
             }
             if self.buffer.is_empty() {
                 // Payloads that were handed out may still share the old buffer: start afresh.
-                self.buffer.reserve(READ_AHEAD);
+                self.buffer.reserve(room);
             }
             if self.source.read_buf(&mut self.buffer).await? == 0 {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::CutShort) };

@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Returns when the frontend leaves, or breaks the rule that it says nothing during an attempt. Safe to cancel.
     pub(crate) async fn disturbed(&mut self) -> Broken {
-        match self.frames.next().await {
+        match self.frames.next_if_ever().await {
             Ok(None) => Broken::PeerLeft,
             Ok(Some(_)) => Broken::Protocol("a frame in the middle of an attempt".to_owned()),
             Err(error) => error.into(),
