@@ -7,6 +7,7 @@ use ipc_proto::ids::{BackendId, FrontendId, WorkerId};
 use ipc_proto::local::RunDir;
 use ipc_proto::operator::RequestState;
 use supervisor::config::{LogFormat, LogLevel};
+use supervisor::scheduler::catalog::Strategy;
 
 /// An LLM proxy that queues by model: one URL for every client and every backend.
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Config(Config),
     /// Ask or order a running proxylm, as the user who started it.
     Ctl(Ctl),
+    /// Play a record of scheduling again: whether the decisions are the same, and what other rules would have done.
+    Replay(Replay),
     /// Print name, version and system.
     Version,
     /// Hold clients, for a supervisor; never called by people.
@@ -127,12 +130,19 @@ pub(crate) struct Ctl {
 pub(crate) enum CtlCommand {
     /// The instance, its frontends, its backends and what it has done.
     Status,
-    /// The backends: health, slots, models.
+    /// The backends: health, slots, the models they hold and for whom.
     Backends,
+    /// What has been learned of each model on each backend: how long it loads, how fast it reads and writes.
+    Models,
     /// The live requests: running ones first, then the queue.
     Requests,
     /// Past requests, newest first.
     History(HistoryFilter),
+    /// Why a request, waiting or ended, was sent where it was: every decision, and how each backend looked.
+    Explain {
+        /// Its id, or the beginning of it
+        id: String,
+    },
     /// Grant nothing more on a backend; what runs there finishes.
     Drain {
         /// Its name
@@ -155,6 +165,20 @@ pub(crate) enum CtlCommand {
     },
     /// Finish what runs, then end the instance; returns when it is gone.
     Stop,
+}
+
+/// `proxylm replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// A record, as `scheduler.record` makes it
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Also simulate the recorded requests under this strategy, beside the recorded one
+    #[arg(long, value_name = "STRATEGY", value_parser = crate::commands::strategy)]
+    pub(crate) strategy: Option<Strategy>,
+    /// Also simulate them with another number, such as scheduler.max_wait=30; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 /// Which past requests to list.

@@ -1,13 +1,25 @@
 //! What `ctl` shows to people: snapshots and records as tables, with units that fit the size.
+//!
+//! Shows everything it is given and decides nothing; the JSON form never passes through here.
 
 use std::fmt::Write as _;
 
 use dialect::Endpoint;
-use ipc_proto::operator::{BackendView, Counters, FrontendView, InstanceView, RequestRecord, Snapshot};
+use ipc_proto::operator::{Counters, FrontendView, InstanceView, RequestRecord, Snapshot};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::report::{one_line, table};
+
+mod backends;
+mod decisions;
+mod learned;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::backends::backends;
+pub(crate) use self::decisions::explanation;
+pub(crate) use self::learned::learned;
 
 /// The least that is shown of an id.
 const SHORTEST_ID: usize = 8;
@@ -18,7 +30,7 @@ const LONGEST_ERROR: usize = 60;
 pub(crate) fn status(snapshot: &Snapshot) -> String {
     let mut parts = vec![instance(&snapshot.instance), counters(&snapshot.counters)];
     parts.push(frontends(&snapshot.frontends));
-    parts.push(backends(&snapshot.backends));
+    parts.push(backends(snapshot));
     if snapshot.live > 0 {
         parts.push(requests(snapshot));
     }
@@ -53,6 +65,11 @@ fn counters(counters: &Counters) -> String {
         counters.retries,
         counters.swaps
     );
+    let _ = write!(
+        line,
+        "\n{} reloads avoided, {} lingers won, {} lost",
+        counters.avoided_reloads, counters.lingers_won, counters.lingers_lost
+    );
     if counters.restarts > 0 {
         let _ = write!(line, ", {} processes started again", counters.restarts);
     }
@@ -80,52 +97,6 @@ fn frontends(views: &[FrontendView]) -> String {
     table(&["frontend", "state", "pid", "generation", "requests"], views.iter().map(row).collect())
 }
 
-/// The backends, one per line.
-pub(crate) fn backends(views: &[BackendView]) -> String {
-    let row = |view: &BackendView| {
-        vec![
-            view.name.clone(),
-            view.kind.as_str().to_owned(),
-            health(view),
-            worker(view),
-            slots(view),
-            model(view),
-            view.models.len().to_string(),
-            view.queued.to_string(),
-            view.failures.to_string(),
-            view.swaps.to_string(),
-        ]
-    };
-    let header =
-        ["backend", "type", "health", "worker", "slots", "model", "models", "queued", "failures", "swaps"];
-    let mut text = table(&header, views.iter().map(row).collect());
-    for view in views.iter().filter(|view| !view.reason.is_empty()) {
-        let _ = write!(text, "\n{}: {}", view.name, one_line(&view.reason));
-    }
-    text
-}
-
-fn health(view: &BackendView) -> String {
-    if view.draining { format!("{}, draining", view.health) } else { view.health.clone() }
-}
-
-fn slots(view: &BackendView) -> String {
-    let lent = if view.lent > 0 { format!(" +{} lent", view.lent) } else { String::new() };
-    format!("{}/{}{lent}", view.slots_used, view.slots)
-}
-
-fn worker(view: &BackendView) -> String {
-    view.worker_pid.map_or_else(|| view.worker.clone(), |pid| format!("{} {pid}", view.worker))
-}
-
-fn model(view: &BackendView) -> String {
-    match (view.current_model.as_str(), view.loading) {
-        ("", _) => dash(),
-        (model, true) => format!("{model} (loading)"),
-        (model, false) => model.to_owned(),
-    }
-}
-
 /// The live requests, one per line.
 pub(crate) fn requests(snapshot: &Snapshot) -> String {
     let shown = short_length(&snapshot.requests);
@@ -134,15 +105,32 @@ pub(crate) fn requests(snapshot: &Snapshot) -> String {
         vec![
             shorten(&record.id, shown),
             record.state.as_str().to_owned(),
+            record.class.as_str().to_owned(),
             word_or_dash(&record.client),
             record.model.clone(),
             endpoint(record.endpoint).to_owned(),
             word_or_dash(&record.backend),
+            word_or_dash(&record.reason),
             record.attempts.to_string(),
             duration_us(between(record.arrived_unix_us, now)),
+            record.waiting.map_or_else(dash, |waiting| waiting.position.to_string()),
+            record.waiting.map_or_else(dash, |waiting| expected_ms(waiting.estimated_wait_ms)),
         ]
     };
-    let header = ["request", "state", "client", "model", "operation", "backend", "attempts", "age"];
+    let header = [
+        "request",
+        "state",
+        "class",
+        "client",
+        "model",
+        "operation",
+        "backend",
+        "reason",
+        "attempts",
+        "age",
+        "place",
+        "still waits",
+    ];
     let mut text = table(&header, snapshot.requests.iter().map(row).collect());
     let listed = u64::try_from(snapshot.requests.len()).unwrap_or(u64::MAX);
     if let Some(more @ 1..) = snapshot.live.checked_sub(listed) {
@@ -160,9 +148,11 @@ pub(crate) fn history(records: &[RequestRecord]) -> String {
             shorten(&record.id, shown),
             record.state.as_str().to_owned(),
             record.http_status.map_or_else(dash, |status| status.to_string()),
+            record.class.as_str().to_owned(),
             word_or_dash(&record.client),
             record.model.clone(),
             word_or_dash(&record.backend),
+            word_or_dash(&record.reason),
             record.attempts.to_string(),
             record.queue_us.map_or_else(dash, duration_us),
             record.first_byte_us.map_or_else(dash, duration_us),
@@ -177,9 +167,11 @@ pub(crate) fn history(records: &[RequestRecord]) -> String {
         "request",
         "state",
         "status",
+        "class",
         "client",
         "model",
         "backend",
+        "reason",
         "attempts",
         "queue",
         "first byte",
@@ -245,36 +237,23 @@ fn duration_us(us: u64) -> String {
     }
 }
 
+/// Seconds as a clock shows them: `3:41`, `2:02:02`.
+fn clock_time(s: u64) -> String {
+    match s {
+        0..3600 => format!("{}:{:02}", s / 60, s % 60),
+        _ => format!("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60),
+    }
+}
+
+/// A duration that is expected, not measured.
+fn expected_ms(ms: u64) -> String {
+    format!("~{}", duration_us(ms.saturating_mul(1000)))
+}
+
 /// A moment by the clock on this machine's wall.
 fn local_time(unix_us: i64) -> String {
     Timestamp::from_microsecond(unix_us).map_or_else(
         |_| dash(),
         |time| time.to_zoned(TimeZone::system()).strftime("%m-%d %H:%M:%S").to_string(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_take_the_unit_that_fits() {
-        let cases = [
-            (0, "0.0 ms"),
-            (1_250, "1.2 ms"),
-            (250_000, "250 ms"),
-            (2_340_000, "2.3 s"),
-            (61_000_000, "1 m 01 s"),
-            (3_720_000_000, "1 h 02 m"),
-            (90_000_000_000, "1 d 01 h"),
-        ];
-        for (us, text) in cases {
-            assert_eq!(duration_us(us), text);
-        }
-    }
-
-    #[test]
-    fn text_is_cut_between_characters_and_kept_on_one_line() {
-        assert_eq!(shorten("héllo\nthere", 6), "héllo ");
-    }
 }

@@ -269,6 +269,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = ()>> Ear<'_, S, C> {
                 }
             }
             ToFrontend::Recalled { grant } => self.shared.loans.forget(grant),
+            ToFrontend::Ping => {
+                desk.say(&FromFrontend::Pong);
+            }
             ToFrontend::Refused(reason) => tracing::warn!(reason, "the supervisor refused this frontend"),
             ToFrontend::Drain { .. } => {}
         }

@@ -51,6 +51,8 @@ pub enum FromFrontend {
     },
     /// No exchange is open any more, after `Drain`.
     Drained,
+    /// The answer to `Ping`.
+    Pong,
 }
 
 /// How a frontend presents itself.
@@ -173,6 +175,8 @@ pub enum ToFrontend {
         /// The request.
         request: RequestId,
     },
+    /// Answer `Pong`: nothing has been heard of the frontend for a while.
+    Ping,
     /// Accept nothing new, finish what is there within this time, then say `Drained`.
     Drain {
         /// The time, in milliseconds.
@@ -290,6 +294,8 @@ pub enum FromWorker {
     Probed(Box<ProbeReport>),
     /// No attempt is open any more, after `Drain`.
     Drained,
+    /// The answer to `Ping`.
+    Pong,
 }
 
 /// How a worker presents itself.
@@ -416,6 +422,8 @@ pub enum ToWorker {
     },
     /// Probe now; answer `Probed`.
     Probe,
+    /// Answer `Pong`: nothing has been heard of the worker for a while.
+    Ping,
     /// Finish what is there within this time, then say `Drained`.
     Drain {
         /// The time, in milliseconds.

@@ -65,8 +65,11 @@ impl CallError {
 
 fn command(verb: CtlCommand) -> Command {
     match verb {
-        CtlCommand::Status | CtlCommand::Backends | CtlCommand::Requests => Command::Snapshot,
+        CtlCommand::Status | CtlCommand::Backends | CtlCommand::Models | CtlCommand::Requests => {
+            Command::Snapshot
+        }
         CtlCommand::History(filter) => Command::History(query(filter)),
+        CtlCommand::Explain { id } => Command::Explain { request: id },
         CtlCommand::Drain { backend } => Command::Drain { backend },
         CtlCommand::Undrain { backend } => Command::Undrain { backend },
         CtlCommand::Cancel { id } => Command::Cancel { request: id },
@@ -91,6 +94,7 @@ fn query(filter: HistoryFilter) -> HistoryQuery {
 enum View {
     Status,
     Backends,
+    Models,
     Requests,
 }
 
@@ -98,6 +102,7 @@ impl View {
     fn of(verb: &CtlCommand) -> Self {
         match verb {
             CtlCommand::Backends => Self::Backends,
+            CtlCommand::Models => Self::Models,
             CtlCommand::Requests => Self::Requests,
             _ => Self::Status,
         }
@@ -112,11 +117,13 @@ fn show(reply: Reply, view: View, json: bool) {
         (Reply::Snapshot(snapshot), true) => match view {
             View::Status => report::say_json(&snapshot),
             View::Backends => report::say_json(&snapshot.backends),
+            View::Models => report::say_json(&snapshot.learned),
             View::Requests => report::say_json(&snapshot.requests),
         },
         (Reply::History(records), false) => report::say(&tables::history(&records)),
         (Reply::History(records), true) => report::say_json(&records),
-        (Reply::Explained(explanation), _) => report::say_json(&explanation),
+        (Reply::Explained(explanation), false) => report::say(&tables::explanation(&explanation)),
+        (Reply::Explained(explanation), true) => report::say_json(&explanation),
     }
 }
 
@@ -124,7 +131,8 @@ impl View {
     fn text(self, snapshot: &Snapshot) -> String {
         match self {
             Self::Status => tables::status(snapshot),
-            Self::Backends => tables::backends(&snapshot.backends),
+            Self::Backends => tables::backends(snapshot),
+            Self::Models => tables::learned(&snapshot.learned),
             Self::Requests => tables::requests(snapshot),
         }
     }

@@ -3,6 +3,7 @@
 mod child;
 mod config;
 mod ctl;
+mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use tokio::runtime::Runtime;
 
+pub(crate) use self::replay::strategy;
 use crate::cli::{Cli, Command, Config};
 use crate::report::{self, Audience, Failure};
 
@@ -42,6 +44,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Config(command) => configure(command),
         Command::Ctl(arguments) => runtime()?.block_on(ctl::run(arguments)),
+        Command::Replay(arguments) => replay::play(&arguments),
         Command::Version => {
             report::say(&format!(
                 "proxylm {} ({}/{})",

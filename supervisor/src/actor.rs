@@ -22,10 +22,12 @@ use crate::crew::{Crew, End};
 use crate::journal;
 use crate::links::{ChildOutbox, FromChild, LinkId};
 use crate::operators::{self, Asked, Caller};
+use crate::recorder::Recorder;
 use crate::scheduler::{Effect, Event, Scheduler};
 use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
+use crate::vigil::{Finding, LOOK_EVERY_MS, Vigil};
 
 /// Inputs that may wait for the actor. When full, the pumps wait, and with them the children behind them; the actor
 /// itself waits for nobody and so always comes round.
@@ -92,6 +94,8 @@ pub(crate) struct Actor {
     pub(crate) scheduler: Scheduler,
     pub(crate) children: Children,
     pub(crate) store: Store,
+    /// Writes down what the scheduler is told and decides, if it is to be written down.
+    pub(crate) recorder: Option<Recorder>,
     pub(crate) specs: Specs,
     /// The parts of the instance's description that never change.
     pub(crate) instance: InstanceView,
@@ -109,6 +113,9 @@ pub(crate) struct State {
     /// Live requests whose record has changed since it was last saved.
     dirty: BTreeSet<RequestId>,
     save_due: Option<Time>,
+    vigil: Vigil,
+    /// When the children are looked at next.
+    look_due: Time,
     /// Operators whose orders are being carried out. As bounded as the calls of all links together.
     tickets: BTreeMap<u64, Caller>,
     last_ticket: u64,
@@ -123,29 +130,45 @@ impl Actor {
         let mut alarm = Alarm::new(self.clock);
         let mut batch = Vec::with_capacity(BATCH);
         let mut effects = Vec::new();
-        self.scheduler.start(self.clock.now(), &mut effects);
+        let now = self.clock.now();
+        self.scheduler.start(now, &mut effects);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.began(now, &self.scheduler, &effects);
+        }
         self.perform(&mut effects);
         while !self.state.stopped {
-            alarm.no_later_than(earlier(self.scheduler.next_deadline(), self.state.save_due));
+            let due = earlier(self.scheduler.next_deadline(), self.state.save_due);
+            alarm.no_later_than(earlier(due, Some(self.state.look_due)));
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {
                     for input in batch.drain(..) {
                         if let Some(event) = self.event_of(input) {
-                            self.scheduler.handle(self.clock.now(), event, &mut effects);
-                            self.perform(&mut effects);
+                            self.decide(self.clock.now(), event, &mut effects);
                         }
                     }
                 }
                 () = alarm.ring() => {
                     let now = self.clock.now();
                     if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
-                        self.scheduler.handle(now, Event::Tick, &mut effects);
-                        self.perform(&mut effects);
+                        self.decide(now, Event::Tick, &mut effects);
                     }
                 }
             }
             self.save_changed();
+            self.look_after_children();
         }
+    }
+
+    /// Tells the scheduler, on the record if there is one, and does what it says.
+    fn decide(&mut self, now: Time, event: Event, effects: &mut Vec<Effect>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.told(now, &event);
+        }
+        self.scheduler.handle(now, event, effects);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.decided(now, &self.scheduler, effects);
+        }
+        self.perform(effects);
     }
 
     /// Ends what is left: the children at once, the history when it is written.
@@ -210,6 +233,7 @@ impl Actor {
     }
 
     fn said(&mut self, child: ChildId, message: FromChild) -> Option<Event> {
+        self.state.vigil.heard(child);
         match (child, message) {
             (ChildId::Frontend(frontend), FromChild::Frontend(message)) => {
                 if let FromFrontend::Listening(address) = message
@@ -353,6 +377,28 @@ impl Actor {
         }
     }
 
+    /// Asks children that have been silent whether they live, and ends those that do not answer.
+    fn look_after_children(&mut self) {
+        let now = self.clock.now();
+        if now < self.state.look_due {
+            return;
+        }
+        self.state.look_due = now.plus_millis(LOOK_EVERY_MS);
+        let linked = self.state.crew.linked().map(|(child, _)| child);
+        for (child, finding) in self.state.vigil.look(linked) {
+            match (finding, child) {
+                (Finding::Ask, ChildId::Frontend(frontend)) => {
+                    self.tell_frontend(frontend, &ToFrontend::Ping)
+                }
+                (Finding::Ask, ChildId::Worker(worker)) => self.tell_worker(worker, &ToWorker::Ping),
+                (Finding::Hung, _) => {
+                    tracing::warn!(%child, "a process has stopped answering; it is ended and replaced");
+                    self.children.kill(child);
+                }
+            }
+        }
+    }
+
     fn save_changed(&mut self) {
         if self.state.save_due.is_some_and(|due| due <= self.clock.now()) {
             self.save_now();
@@ -402,8 +448,8 @@ fn send<Tx: Serialize>(children: &Children, child: ChildId, outbox: &Outbox<Tx>,
 /// What a frontend's message means to the scheduler.
 fn frontend_event(frontend: FrontendId, message: FromFrontend) -> Option<Event> {
     Some(match message {
-        // It introduced itself already.
-        FromFrontend::Hello(_) => return None,
+        // It introduced itself already; and that it lives has been noticed.
+        FromFrontend::Hello(_) | FromFrontend::Pong => return None,
         FromFrontend::Listening(address) => Event::FrontendListening { frontend, address },
         FromFrontend::Admit(admission) => Event::Admit { frontend, admission },
         FromFrontend::AttemptFailed { request, grant, failure } => {
@@ -420,7 +466,7 @@ fn frontend_event(frontend: FrontendId, message: FromFrontend) -> Option<Event> 
 fn worker_event(worker: WorkerId, message: FromWorker) -> Option<Event> {
     Some(match message {
         // It introduced itself already; and progress is for screens that show tokens as they come: nobody asks yet.
-        FromWorker::Hello(_) | FromWorker::Progress { .. } => return None,
+        FromWorker::Hello(_) | FromWorker::Progress { .. } | FromWorker::Pong => return None,
         FromWorker::Ready => Event::WorkerReady { worker },
         FromWorker::Started { grant } => Event::Started { worker, grant },
         FromWorker::Begun { grant, first_byte_us } => Event::Begun { worker, grant, first_byte_us },

@@ -59,6 +59,14 @@ pub enum SupervisorError {
         /// Why.
         source: io::Error,
     },
+    /// The record of decisions cannot be begun.
+    #[error("cannot write the record {}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The system gives no random numbers.
     #[error("cannot draw random numbers: {0}")]
     Random(getrandom::Error),
@@ -88,6 +96,7 @@ impl SupervisorError {
                 Some("ports below 1024 belong to the administrator: choose another with --port".to_owned())
             }
             Self::Listen { .. } => Some("set proxy.host to an address of this machine".to_owned()),
+            Self::Record { .. } => Some("name another file in scheduler.record, or none".to_owned()),
             Self::Lock { .. } | Self::Socket { .. } => Some("name another one with --run-dir".to_owned()),
             Self::Random(_) | Self::Signals(_) | Self::Program(_) => None,
         }

@@ -16,6 +16,8 @@ use self::actor::{Actor, INPUTS, State};
 use self::children::{Children, Program};
 use self::clock::Clock;
 use self::config::Loaded;
+use self::record::Header;
+use self::recorder::Recorder;
 use self::reserve::Reservation;
 use self::scheduler::Scheduler;
 use self::scheduler::catalog::Catalog;
@@ -35,14 +37,18 @@ mod instance;
 mod journal;
 mod links;
 mod operators;
+pub mod record;
+mod recorder;
 mod reserve;
 pub mod scheduler;
 mod signals;
+pub mod simulation;
 mod specs;
 pub mod store;
 #[cfg(unix)]
 #[cfg(test)]
 mod tests;
+mod vigil;
 
 pub use self::error::SupervisorError;
 
@@ -90,12 +96,22 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
     let children = Children::new(program, run_dir.clone(), secret.clone(), input.clone());
     let catalog = Arc::new(loaded.config.catalog());
     let seed = u64::from_le_bytes(random()?);
+    let recorder = match loaded.config.record() {
+        None => None,
+        Some(path) => {
+            let observations = store.observations()?;
+            let header = Header::new(Catalog::clone(&catalog), seed, clock.started_unix_us(), observations);
+            let begun = Recorder::begin(&path, &header);
+            Some(begun.map_err(|source| SupervisorError::Record { path, source })?)
+        }
+    };
     let mut actor = Actor {
         clock,
         instance: describe(&loaded, &catalog, &reservation, clock),
         scheduler: Scheduler::new(catalog, seed, clock.started_unix_us()),
         children,
         store,
+        recorder,
         specs: Specs::new(loaded.config, run_dir.clone(), &reservation, Pepper::new(random()?)),
         announce: Some(announce),
         state: State::default(),

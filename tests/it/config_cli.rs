@@ -351,11 +351,7 @@ fn cli_01_validate_prints_counts_and_strategy() {
     let said = config("validate", &minimal());
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.starts_with("OK: "), "{}", said.out);
-    assert!(
-        said.out.contains("(backends=1, api_keys=2, strategy=model_turns)"),
-        "{}",
-        said.out
-    );
+    assert!(said.out.contains("(backends=1, api_keys=2, strategy=model_turns)"), "{}", said.out);
 }
 
 #[test]

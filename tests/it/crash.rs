@@ -8,12 +8,13 @@ use crate::support::upstream::chat_events;
 use crate::support::wait::milliseconds_of;
 use crate::support::{Gate, Instance, Script, Setup, Upstream, wait_until};
 
-/// Two backends of two slots each for the model `m`, and one for `only-1`.
+/// Two backends of two slots each for the model `m`, under a rule that fills idle ones whatever a load costs.
 fn two_of_two() -> (Upstream, Upstream, Instance) {
     let (first, second) = (Upstream::start(&["m"]), Upstream::start(&["m"]));
     let instance = Setup::new()
         .backend("b1", &first, json!({ "slots": 2 }))
         .backend("b2", &second, json!({ "slots": 2, "priority": 200 }))
+        .settings(json!({ "routing": { "strategy": "deferred_model_then_capable" } }))
         .start();
     (first, second, instance)
 }

@@ -19,3 +19,4 @@ mod retry;
 mod scheduling;
 mod streaming;
 mod support;
+mod turns;

@@ -267,7 +267,7 @@ fn a_thousand_slow_streams_at_once_all_complete() {
     let upstream = Upstream::start(&["m"]);
     let instance = Setup::new()
         .backend("b1", &upstream, json!({ "slots": 1000, "serialize_by_model": false }))
-        .settings(json!({ "proxy": { "frontends": 2 } }))
+        .settings(json!({ "proxy": { "frontends": 2, "heartbeat_seconds": 0 } }))
         .start();
     let gate = Gate::default();
     let events = chat_events("m", &["a", "b", "c"]);

@@ -224,6 +224,22 @@ fn decisions(connection: &Connection, request: &str) -> rusqlite::Result<Option<
     connection.query_row(&sql, [request], row::read_with_decisions).optional()
 }
 
+/// The own ids of at most two requests whose label or own id begins so; of those with the same label the latest.
+pub(super) fn begun_so_in(path: &Path, beginning: &str) -> Result<Vec<String>, StoreError> {
+    ask(path, |connection| begun_so(connection, beginning))
+}
+
+/// Stops at the second: the beginning of a time, which own ids begin with, may be that of every row.
+fn begun_so(connection: &Connection, beginning: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "WITH labels AS (SELECT DISTINCT id FROM requests WHERE id >= ?1 AND id < ?2 LIMIT 2) \
+         SELECT (SELECT max(exchange) FROM requests WHERE requests.id = labels.id) FROM labels \
+         UNION SELECT * FROM (SELECT exchange FROM requests WHERE exchange >= ?1 AND exchange < ?2 LIMIT 2) \
+         LIMIT 2",
+    )?;
+    statement.query_map([beginning, &format!("{beginning}{}", char::MAX)], |row| row.get(0))?.collect()
+}
+
 /// Every observation, oldest first.
 pub(super) fn observations_in(path: &Path) -> Result<Vec<Observation<String>>, StoreError> {
     ask(path, observed::all)

@@ -324,6 +324,12 @@ impl Reader {
         self.ask(move |path| database::decisions_in(path, &request)).await
     }
 
+    /// The own ids of the requests whose label or own id begins with `beginning`, at most two: enough to know whether
+    /// it means one. Of several with the same label, the latest stands for all.
+    pub async fn begun_so(&self, beginning: String) -> Result<Vec<String>, StoreError> {
+        self.ask(move |path| database::begun_so_in(path, &beginning)).await
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,

@@ -1,10 +1,12 @@
 //! The benchmark: proxylm beside a direct connection and nginx, in one run, in interleaved rounds.
 //!
+//! `cargo run --release -p bench -- scheduling` compares the scheduling strategies in simulated worlds instead.
 //! `cargo run --release -p bench` builds proxylm, measures and prints a table. It installs nothing; without nginx
 //! or strace their figures are left out, and the table says so.
 
 mod book;
 mod clock;
+mod decision;
 mod line;
 mod load;
 mod measure;
@@ -12,10 +14,13 @@ mod order;
 mod process;
 mod report;
 mod run;
+mod scheduling;
+mod sketch;
 mod statistics;
 mod syscalls;
 mod target;
 mod trouble;
+mod turns;
 mod upstream;
 
 use std::path::PathBuf;
@@ -59,6 +64,10 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Role {
+    /// Measures the scheduling in simulated worlds, and the time of one decision.
+    Scheduling(scheduling::Scheduling),
+    /// Draws the turns of a run of the demo, as SVG.
+    Turns(turns::Turns),
     /// Plays the upstream; the benchmark starts it by itself.
     #[command(hide = true)]
     Upstream,
@@ -81,9 +90,20 @@ fn main() -> ExitCode {
 }
 
 async fn act(cli: Cli) -> Result<ExitCode, Trouble> {
-    if let Some(Role::Upstream) = cli.role {
-        upstream::serve().await?;
-        return Ok(ExitCode::SUCCESS);
+    match cli.role {
+        Some(Role::Upstream) => {
+            upstream::serve().await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Scheduling(options)) => {
+            let is_sound = scheduling::measure(&options)?;
+            return Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Some(Role::Turns(options)) => {
+            turns::draw(&options).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
     }
     tokio::select! {
         measured = run::run(&cli.options) => {

@@ -123,13 +123,51 @@ impl Target {
     }
 
     /// Ends it politely, and after ten seconds otherwise.
-    pub(crate) async fn stop(mut self) -> Result<(), Trouble> {
-        self.running.terminate();
-        let waited = within(10, "the end of a target", async { Ok(self.running.child.wait().await?) }).await;
-        if waited.is_err() {
-            self.running.child.kill().await?;
-        }
-        Ok(())
+    pub(crate) async fn stop(self) -> Result<(), Trouble> {
+        self.running.stop().await
+    }
+}
+
+/// A running demonstration: two made-up backends, no keys.
+pub(crate) struct Demo {
+    authority: String,
+    run_dir: PathBuf,
+    running: Running,
+}
+
+impl Demo {
+    /// Starts `proxylm serve --demo` under `strategy`, with everything it writes in a folder of its own.
+    pub(crate) async fn start(program: &Path, strategy: &str) -> Result<Self, Trouble> {
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("config.yaml");
+        let database = folder.path().join("demo.db");
+        let text = format!(
+            "proxy: {{ host: 127.0.0.1 }}\nauth: {{ mode: none }}\nrouting: {{ strategy: {strategy} }}\n\
+             storage: {{ database_path: {} }}\n",
+            database.display()
+        );
+        std::fs::write(&config, text)?;
+        let run_dir = folder.path().join("run");
+        let mut command = Command::new(program);
+        command.args(["serve", "--demo", "--port", "0", "--log-level", "warning"]);
+        command.arg("--config").arg(&config).arg("--run-dir").arg(&run_dir);
+        let (running, authority) = Running::start(command, folder, "listening on http://").await?;
+        Ok(Self { authority, run_dir, running })
+    }
+
+    /// Where it answers, as `host:port`.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Where its operators find it.
+    pub(crate) fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(self) -> Result<(), Trouble> {
+        self.running.stop().await
     }
 }
 
@@ -177,6 +215,16 @@ impl Running {
         let log = std::fs::read_to_string(self.folder.path().join("stderr.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         format!("{error}\n{}", lines[lines.len().saturating_sub(8)..].join("\n")).into()
+    }
+
+    /// Ends it politely, and after ten seconds otherwise.
+    async fn stop(mut self) -> Result<(), Trouble> {
+        self.terminate();
+        let waited = within(10, "the end of a target", async { Ok(self.child.wait().await?) }).await;
+        if waited.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
     }
 
     fn terminate(&self) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod instance;
 pub(crate) mod script;
@@ -9,6 +10,7 @@ pub(crate) mod upstream;
 pub(crate) mod wait;
 
 pub(crate) use client::{Answer, Client};
+pub(crate) use engine::Engine;
 pub(crate) use instance::{Instance, KEY, Setup};
 pub(crate) use script::{Gate, Script};
 pub(crate) use upstream::Upstream;

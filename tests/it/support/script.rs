@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::engine::Hold;
+
 /// How often somebody who waits at a gate looks whether the other side is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -22,6 +24,12 @@ pub(crate) enum Step {
     Reset,
     /// Closes the connection.
     Close,
+    /// Goes on unless the model has been taken away meanwhile; then it breaks the connection.
+    Unless(Arc<Hold>),
+    /// The model is not needed any more.
+    Release(Arc<Hold>),
+    /// Takes so long.
+    Work(Duration),
 }
 
 /// What the upstream does with one request.
@@ -121,7 +129,8 @@ impl Script {
         self
     }
 
-    fn then(mut self, step: Step) -> Self {
+    /// Then does this.
+    pub(crate) fn then(mut self, step: Step) -> Self {
         self.0.push(step);
         self
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::http::{Body, Head, read_head};
 use super::script::{Gate, Script, Step};
-use super::wait::wait_until;
+use super::wait::{wait_until, work};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -39,8 +39,12 @@ impl Seen {
     }
 }
 
+/// What answers a request in place of a script; it may take its time.
+type Brain = dyn Fn(&Seen) -> Option<Script> + Send + Sync;
+
 #[derive(Default)]
 struct State {
+    brain: Option<Arc<Brain>>,
     next: VecDeque<Script>,
     always: Option<Script>,
     pages: BTreeMap<String, Script>,
@@ -95,6 +99,11 @@ impl Upstream {
     /// Does this with every inference request that has no script of its own.
     pub(crate) fn always(&self, script: Script) {
         self.shared.state().always = Some(script);
+    }
+
+    /// Does what `brain` says with every request, probes included, for which it has an answer.
+    pub(crate) fn think(&self, brain: impl Fn(&Seen) -> Option<Script> + Send + Sync + 'static) {
+        self.shared.state().brain = Some(Arc::new(brain));
     }
 
     /// Does this with every GET of `path`.
@@ -212,10 +221,13 @@ fn serve(connection: &TcpStream, shared: &Shared) {
         }
         let seen = Seen { head, body };
         let goes_on = if seen.head.word(0) == "GET" {
+            let thought = shared.thought(&seen);
             let script = shared.probed(seen);
+            let script = thought.unwrap_or(script);
             perform(&script, connection, shared) == After::GoesOn
         } else {
-            let script = shared.asked(seen);
+            let script = shared.asked(seen.clone());
+            let script = shared.thought(&seen).unwrap_or(script);
             let after = perform(&script, connection, shared);
             shared.answered(after);
             after == After::GoesOn
@@ -228,6 +240,11 @@ fn serve(connection: &TcpStream, shared: &Shared) {
 }
 
 impl Shared {
+    fn thought(&self, seen: &Seen) -> Option<Script> {
+        let brain = self.state().brain.clone()?;
+        brain(seen)
+    }
+
     fn probed(&self, seen: Seen) -> Script {
         let mut state = self.state();
         let path = seen.path().split('?').next().unwrap_or_default().to_owned();
@@ -288,6 +305,14 @@ fn perform(script: &Script, connection: &TcpStream, shared: &Shared) -> After {
                 return After::Closed;
             }
             Step::Close => return After::Closed,
+            Step::Unless(hold) => {
+                if hold.is_lost() {
+                    reset(connection);
+                    return After::Closed;
+                }
+            }
+            Step::Release(hold) => hold.end(),
+            Step::Work(time) => work(*time),
         }
     }
     After::GoesOn

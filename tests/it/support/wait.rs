@@ -35,3 +35,9 @@ pub(crate) fn milliseconds_of<T>(action: impl FnOnce() -> T) -> (T, u128) {
     let result = action();
     (result, start.elapsed().as_millis())
 }
+
+/// Takes as long as an engine would: for upstreams whose work is part of what is tested, never for a test to wait.
+#[expect(clippy::disallowed_methods, reason = "an engine's work takes time")]
+pub(crate) fn work(time: Duration) {
+    std::thread::sleep(time);
+}

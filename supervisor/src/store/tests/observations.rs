@@ -179,6 +179,29 @@ async fn decisions_come_back_with_their_request() {
     assert_eq!(ask("exchange-00000001").await, Some((record(1, RequestState::Completed), all)));
 }
 
+#[tokio::test]
+async fn a_request_is_found_by_the_beginning_of_its_label_or_id() {
+    let (_folder, path) = place();
+    let store = open(&path);
+    for number in [1, 2, 10] {
+        store.save(record(number, RequestState::Completed));
+    }
+    let repeated = RequestRecord { id: "label-1".to_owned(), ..record(20, RequestState::Completed) };
+    store.save(repeated);
+    let reader = store.reader();
+    let ask = async |beginning: &str| reader.begun_so(beginning.to_owned()).await.unwrap();
+    let exchange = |number| record(number, RequestState::Completed).exchange;
+    assert_eq!(ask("label-2").await, [exchange(2)]);
+    assert_eq!(ask("label-10").await, [exchange(10)]);
+    assert_eq!(ask("label-").await.len(), 2, "three are meant, which is as good as two");
+    assert_eq!(ask("label-1").await, [exchange(10), exchange(20)], "the latest of one label, and another");
+    let own = exchange(10);
+    assert_eq!(ask(&own[..own.len() - 1]).await, [own]);
+    assert_eq!(ask("exchange").await.len(), 2);
+    assert_eq!(ask("abel-2").await, [""; 0], "the beginning, not some part");
+    assert_eq!(ask("label-%").await, [""; 0], "to the letter");
+}
+
 #[test]
 fn decisions_are_not_lost_to_a_later_record_of_the_same_batch() {
     let mut database = Database::in_memory();

@@ -1,0 +1,339 @@
+//! The strategies against worlds in virtual time: recorded workloads beside their reference figures, and random instances
+//! in which nothing forbidden may happen.
+//!
+//! `PROXYLM_INSTANCES=10000` runs so many random instances; `PROXYLM_INSTANCE=7` runs seed 7 alone.
+
+#![expect(clippy::panic, reason = "a broken invariant ends the test that found it")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use supervisor::record::{Record, reproduce};
+use supervisor::scheduler::catalog::Strategy;
+use supervisor::scheduler::laws::Laws;
+use supervisor::simulation::{
+    Bounds, Course, Figures, Flavour, Instance, Job, Reference, Server, Setting, Subject,
+    longest_without_server_s, readings, run, run_on_record, run_under_laws,
+};
+
+#[path = "workloads/archive.rs"]
+mod archive;
+
+/// How many random instances of each flavour an ordinary run tries, with each strategy.
+const INSTANCES: u64 = 150;
+/// How often each recorded instance is run, each time with another chance: loads take other times.
+const LUCKS: u64 = 2;
+/// How far a mean wait may be from the reference, as a part of it.
+const TOLERANCE: f64 = 0.05;
+/// How much the mean wait of a workload's three instances differs from one draw of the loads' noise to the next, as a
+/// part of it: the standard deviation over eight draws. The reference is one draw.
+const SPREADS: [(&str, f64); 7] =
+    [("bhi", 0.04), ("f", 0.035), ("fto", 0.06), ("j1", 0.035), ("j3", 0.04), ("gs", 0.02), ("g2", 0.04)];
+/// The spread of the others.
+const USUAL_SPREAD: f64 = 0.02;
+
+/// How far `model_turns` may be above its row in the 95th percentile of the wait, as a part of it: tails vary more.
+const TAIL_TOLERANCE: f64 = 0.25;
+
+/// The subjects whose figures must be the reference's.
+const REPRODUCED: [&str; 2] = ["deferred_model_then_capable", "deferred_model_then_capable+slots"];
+
+/// Where a subject rightly differs from the reference, and why.
+const DEPARTURES: [(&str, &[&str], &str); 2] = [
+    (
+        "deferred_model_then_capable",
+        &["b", "bh", "blo", "c", "cpri", "d2", "g2", "h", "j1", "j3", "l0", "m", "nlo", "z"],
+        "an idle backend that holds the model goes before an idle one with a better priority",
+    ),
+    ("deferred_model_then_capable", &["k2"], "it knows every model that is in memory, not only the latest"),
+];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    match number("PROXYLM_INSTANCE") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("PROXYLM_INSTANCES").unwrap_or(INSTANCES),
+    }
+}
+
+/// The course of a sound run; fails with the name of the instance, also where the scheduler itself finds something wrong.
+fn sound(instance: &Instance, setting: &Setting) -> Course {
+    let (name, seed, strategy) = (&instance.name, instance.seed, setting.strategy.as_str());
+    let ran = catch_unwind(AssertUnwindSafe(|| run(instance, setting)));
+    ran.unwrap_or_else(|_| panic!("{name}-{seed} under {strategy}: the scheduler's own check"))
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+fn figures(workload: &str, setting: &Setting) -> Figures {
+    let instances = archive::instances(workload);
+    let each = (0..LUCKS).flat_map(|luck| {
+        let setting = setting.clone().with_luck(luck);
+        instances
+            .iter()
+            .map(move |instance| Figures::of(instance, &sound(instance, &setting)))
+            .collect::<Vec<_>>()
+    });
+    Figures::mean(&each.collect::<Vec<_>>())
+}
+
+fn departs(subject: &str, workload: &str) -> bool {
+    DEPARTURES.iter().any(|(name, workloads, _)| subject.starts_with(name) && workloads.contains(&workload))
+}
+
+fn spread(workload: &str) -> f64 {
+    SPREADS.iter().find(|(name, _)| *name == workload).map_or(USUAL_SPREAD, |(_, spread)| *spread)
+}
+
+/// What is wrong with `subject` on `workload`, if anything is.
+fn difference(reference: &Reference, subject: &Subject, workload: &str) -> Option<String> {
+    let expected = reference.get(workload, subject.name)?;
+    let found = figures(workload, &subject.setting);
+    let spread =
+        SPREADS.iter().find(|(name, _)| *name == workload).map_or(USUAL_SPREAD, |(_, spread)| *spread);
+    let off = (found.wait - expected.wait) / expected.wait.max(0.1);
+    (off.abs() > TOLERANCE + spread)
+        .then(|| format!("{workload} {}: wait {:.2}, not {:.2}", subject.name, found.wait, expected.wait))
+}
+
+#[test]
+fn strategies_reproduce_the_reference() {
+    let reference = archive::reference();
+    let subjects = REPRODUCED.map(|name| Subject::named(name).expect("it is compared"));
+    let pairs =
+        subjects.iter().flat_map(|subject| reference.workloads().into_iter().map(move |it| (subject, it)));
+    let wrong: Vec<String> = pairs
+        .filter(|(subject, workload)| !departs(subject.name, workload))
+        .filter_map(|(subject, workload)| difference(&reference, subject, workload))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn model_turns_is_no_worse_than_its_rows() {
+    let reference = archive::reference();
+    let ours = Subject::named("model_turns").expect("it is compared");
+    let mut wrong = Vec::new();
+    for workload in reference.workloads() {
+        let row = reference.get(workload, ours.name).expect("every workload has it");
+        let found = figures(workload, &ours.setting);
+        // Below a tenth of a second everything is noise.
+        let is_waiting_worse = found.wait > row.wait.max(0.1) * (1.0 + TOLERANCE + spread(workload));
+        let is_tail_worse = found.p95 > row.p95.max(0.1) * (1.0 + TAIL_TOLERANCE);
+        if is_waiting_worse || is_tail_worse {
+            wrong.push(format!(
+                "{workload}: {:.1} / {:.1}, not {:.1} / {:.1}",
+                found.wait, found.p95, row.wait, row.p95
+            ));
+        }
+        let alone = readings(workload, &[(ours.name, found)].into());
+        wrong.extend(alone.into_iter().filter(|it| !it.is_met()).map(|it| format!("missed: {it:?}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Runs `strategy` on random instances; the world itself looks after P1 to P7, P13 and P16.
+fn keeps_the_invariants(strategy: Strategy) {
+    for flavour in [Flavour::Plain, Flavour::Rough] {
+        for seed in seeds() {
+            let instance = Instance::random(seed, flavour);
+            let setting = Setting::new(strategy);
+            let course = sound(&instance, &setting);
+            within_bounds(&instance, &setting, &course);
+            if seed % 16 == 0 {
+                assert_eq!(
+                    course,
+                    sound(&instance, &setting),
+                    "P15: seed {seed} runs otherwise the second time"
+                );
+            }
+        }
+    }
+}
+
+/// P20: nothing is better than the bounds; a world in which it is would be wrong.
+fn within_bounds(instance: &Instance, setting: &Setting, course: &Course) {
+    let (bounds, found) = (Bounds::of(instance, setting, course), Figures::of(instance, course));
+    let seed = instance.seed;
+    // Times are rounded to microseconds.
+    assert!(found.flow >= bounds.flow - 1e-4, "P20: seed {seed}: flow {} below {}", found.flow, bounds.flow);
+    assert!(
+        found.makespan >= bounds.makespan - 1e-4,
+        "P20: seed {seed}: {} below {bounds:?}",
+        found.makespan
+    );
+}
+
+#[test]
+fn model_turns_keeps_the_invariants() {
+    keeps_the_invariants(Strategy::ModelTurns);
+}
+
+/// No model waits for a server longer than it may.
+fn nobody_starves(instance: &Instance, setting: &Setting) {
+    let course = sound(instance, setting);
+    let Some(most) = longest_without_server_s(instance, setting, &course) else { return };
+    let (name, seed) = (&instance.name, instance.seed);
+    let longest = std::time::Duration::from_micros(course.longest_without_server_us).as_secs_f64();
+    assert!(longest <= most, "P8: {name}-{seed}: a model waited {longest} s for a server, of at most {most}");
+}
+
+#[test]
+fn p8_no_model_starves() {
+    let usual = Setting::new(Strategy::ModelTurns);
+    for workload in ["a3hi", "f", "g1", "ginf", "gs"] {
+        for instance in archive::instances(workload) {
+            nobody_starves(&instance, &usual);
+        }
+    }
+    let mut soon = usual;
+    soon.knobs.max_wait_ms = Some(20_000);
+    for seed in seeds() {
+        nobody_starves(&Instance::random(seed, Flavour::Plain), &soon);
+        nobody_starves(&Instance::random(seed, Flavour::Rough), &soon);
+    }
+}
+
+#[test]
+fn p9_forced_swaps_take_a_bounded_part_of_the_time() {
+    let setting = Setting::new(Strategy::ModelTurns);
+    for instance in archive::instances("f") {
+        let course = sound(&instance, &setting);
+        let figures = Figures::of(&instance, &course);
+        let servers = instance.servers.iter().fold(0.0, |servers, _| servers + 1.0);
+        let part = course.loading_s / (servers * figures.makespan);
+        // One load of slack on each server: the last turns are not driven out but run dry.
+        let slack = course.longest_load_s / figures.makespan;
+        assert!(part <= 1.0 / (1.0 + setting.knobs.turn) + slack, "{part} of the time goes into loads");
+    }
+}
+
+#[test]
+fn deferred_keeps_the_invariants() {
+    keeps_the_invariants(Strategy::DeferredModelThenCapable);
+}
+
+#[test]
+fn the_other_strategies_keep_theirs() {
+    for strategy in Strategy::ALL {
+        if !matches!(strategy, Strategy::ModelTurns | Strategy::DeferredModelThenCapable) {
+            for seed in seeds().step_by(4) {
+                sound(&Instance::random(seed, Flavour::Plain), &Setting::new(strategy));
+                sound(&Instance::random(seed, Flavour::Rough), &Setting::new(strategy));
+            }
+        }
+    }
+}
+
+/// A server for `models` models that load in 10 s and answer in about 1 s.
+fn server(name: &str, models: usize) -> Server {
+    Server {
+        name: name.to_owned(),
+        priority: 100,
+        can: vec![true; models],
+        t_load: vec![10.0; models],
+        s_per_prompt_token: vec![0.001; models],
+        s_per_output_token: vec![0.01; models],
+        overhead: 0.0,
+        max_models: 1,
+        slots: 1,
+        alpha: 0.25,
+        down: Vec::new(),
+        error_rate: 0.0,
+    }
+}
+
+/// A request at `arrival`.
+fn job(arrival: f64, model: usize, client: usize) -> Job {
+    let text = format!("[{arrival},{model},{client},0,0,100,90,1.0,1,null,null]");
+    serde_json::from_str(&text).expect("a row")
+}
+
+#[test]
+fn p15_a_record_gives_the_same_decisions_and_a_like_world() {
+    for strategy in Strategy::ALL {
+        for seed in seeds().step_by(16) {
+            let (instance, setting) = (Instance::random(seed, Flavour::Rough), Setting::new(strategy));
+            let (course, record) =
+                run_on_record(&instance, &setting).unwrap_or_else(|wrong| panic!("{wrong}"));
+            let text = record.to_lines();
+            let record = Record::read(text.as_bytes()).expect("it is a record");
+            let reproduction = reproduce(&record);
+            assert_eq!(reproduction.parting, None, "{} on seed {seed}", strategy.as_str());
+            assert_eq!(reproduction.reproduced, course.decisions.len());
+            let again = Instance::recorded(&record).expect("requests came");
+            assert_eq!(again.requests.len(), course.lots.len());
+            sound(&again, &setting);
+        }
+    }
+}
+
+#[test]
+fn a_world_made_from_a_record_is_as_fast_as_the_recorded_one() {
+    let setting = Setting::new(Strategy::DeferredModelThenCapable);
+    for instance in archive::instances("a3") {
+        let (course, record) = run_on_record(&instance, &setting).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let again = Instance::recorded(&record).expect("requests came");
+        let (was, is) = (Figures::of(&instance, &course), Figures::of(&again, &sound(&again, &setting)));
+        assert!((is.wait / was.wait - 1.0).abs() < 0.2, "a wait of {} became {}", was.wait, is.wait);
+        assert!((is.loads / was.loads - 1.0).abs() < 0.1, "{} loads became {}", was.loads, is.loads);
+    }
+}
+
+#[test]
+fn p19_alternating_requests_cost_two_loads() {
+    for strategy in
+        [Strategy::ModelTurns, Strategy::DeferredModelThenCapable, Strategy::PreserveModelCoverage]
+    {
+        let jobs = (0..6).map(|place| job(1.0, place % 2, place)).collect();
+        let course = sound(&Instance::new("p19", 0, vec![server("one", 2)], jobs), &Setting::new(strategy));
+        assert_eq!(course.loads, 2, "{}", strategy.as_str());
+    }
+}
+
+#[test]
+fn p14_free_swaps_are_one_queue() {
+    let cloud =
+        |name: &str| Server { t_load: vec![0.0; 4], max_models: 99, slots: 4, alpha: 0.0, ..server(name, 4) };
+    let one = |name: &str| Server { can: vec![true], ..server(name, 1) };
+    let queue = |name: &str| Server { t_load: vec![0.0], max_models: 99, slots: 4, alpha: 0.0, ..one(name) };
+    let jobs = |models: usize| {
+        (0..400_u16).map(move |place| job(f64::from(place) * 0.11, usize::from(place) % models, 0))
+    };
+    let wait = |servers: Vec<Server>, jobs: Vec<Job>| {
+        let instance = Instance::new("p14", 0, servers, jobs);
+        Figures::of(&instance, &sound(&instance, &Setting::new(Strategy::ModelTurns))).wait
+    };
+    let many = wait(vec![cloud("a"), cloud("b")], jobs(4).collect());
+    let single = wait(vec![queue("a"), queue("b")], jobs(1).collect());
+    assert!((many - single).abs() < 0.1, "{many} with four models, {single} with one");
+}
+
+#[test]
+fn p10_with_one_model_every_idle_server_joins_a_long_queue() {
+    let jobs = (0..60).map(|place| job(1.0, 0, place)).collect();
+    let servers = ["a", "b", "c"].map(|name| server(name, 1)).to_vec();
+    let course = sound(&Instance::new("p10", 0, servers, jobs), &Setting::new(Strategy::ModelTurns));
+    let used: std::collections::BTreeSet<_> = course.lots.iter().filter_map(|lot| lot.server).collect();
+    assert_eq!(used.len(), 3, "sixty seconds of work, and ten to join in");
+}
+
+/// Asserts that with a broken law some random instance ends with a complaint that says `word`.
+fn is_noticed<L: Laws>(word: &str) {
+    let setting = Setting::new(Strategy::DeferredModelThenCapable);
+    let noticed = (0..200)
+        .find_map(|seed| run_under_laws::<L>(&Instance::random(seed, Flavour::Rough), &setting).err());
+    let noticed = noticed.expect("some instance shows it");
+    assert!(noticed.contains(word), "{noticed}");
+}
+
+enum ExclusionLocks {}
+impl Laws for ExclusionLocks {
+    const EXCLUSION_YIELDS: bool = false;
+}
+
+#[test]
+fn an_exclusion_that_is_a_lock_is_noticed() {
+    is_noticed::<ExclusionLocks>("");
+}
