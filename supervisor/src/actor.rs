@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use ipc_proto::control::{Directory, FromFrontend, FromWorker, ToFrontend, ToWorker};
 use ipc_proto::ids::{FrontendId, RequestId, WorkerId};
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
+use ipc_proto::operator::{Command, Decision, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -112,6 +112,8 @@ pub(crate) struct State {
     directory: Option<Box<Directory>>,
     /// Live requests whose record has changed since it was last saved.
     dirty: BTreeSet<RequestId>,
+    /// Why the request that ends next was sent where it was.
+    decisions: Vec<Decision>,
     save_due: Option<Time>,
     vigil: Vigil,
     /// When the children are looked at next.
@@ -276,8 +278,10 @@ impl Actor {
                 None
             }
             Asked::Explain { request } => {
-                let message = format!("nothing is known of request {request:?}");
-                caller.answer(Err(Refusal { message, hint: String::new() }));
+                match self.scheduler.explain(self.clock.now(), &request) {
+                    Ok(explanation) => caller.answer(Ok(Reply::Explained(Box::new(explanation)))),
+                    Err(unknown) => self.explain_from_history(caller, request, unknown),
+                }
                 None
             }
             Asked::Order(order) => {
@@ -308,6 +312,18 @@ impl Actor {
         });
     }
 
+    /// Tells why a request that has ended was sent where it was; `unknown` is the answer if nobody remembers.
+    fn explain_from_history(&mut self, caller: Caller, request: String, unknown: Refusal) {
+        while self.state.answers.try_join_next().is_some() {}
+        let reader = self.store.reader();
+        self.state.answers.spawn(async move {
+            caller.answer(match reader.decisions(request).await {
+                Ok(found) => operators::explained(found, unknown),
+                Err(error) => Err(operators::refusal(&error)),
+            });
+        });
+    }
+
     fn perform(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
@@ -324,9 +340,11 @@ impl Actor {
                         self.state.dirty.remove(&request);
                     }
                     journal::ended(&record);
-                    self.store.save(*record);
+                    self.store.save_with(*record, std::mem::take(&mut self.state.decisions));
                 }
                 Effect::Reply { ticket, reply } => self.reply(ticket, reply),
+                Effect::Decided { decisions, .. } => self.state.decisions = decisions,
+                Effect::Learned(observation) => self.store.observed(observation),
                 Effect::Note(note) => journal::note(&note),
                 Effect::Stopped => self.state.stopped = true,
             }

@@ -19,6 +19,12 @@ pub(crate) fn note(note: &Note) {
         Note::Load { backend, model, evicts, reason } => {
             tracing::info!(backend, model, evicts, reason, "a backend loads a model");
         }
+        Note::AvoidedReload { backend, model } => {
+            tracing::debug!(backend, model, "a request was fitted to the model in memory");
+        }
+        Note::Mode { backend, swaps } => {
+            tracing::info!(backend, swaps, "measured whether a backend swaps its models");
+        }
         Note::Phase(phase) => tracing::info!(phase, "phase"),
     }
 }

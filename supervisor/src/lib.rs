@@ -1,11 +1,13 @@
 //! The supervisor: decides and remembers. It owns configuration, scheduler, children and database; it never
 //! touches a payload byte and never takes a client's connection.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipc_proto::ids::BackendId;
 use ipc_proto::local::{self, Listener, RunDir};
 use ipc_proto::operator::InstanceView;
 use ipc_proto::secret::{Pepper, Secret};
@@ -21,9 +23,10 @@ use self::recorder::Recorder;
 use self::reserve::Reservation;
 use self::scheduler::Scheduler;
 use self::scheduler::catalog::Catalog;
+use self::scheduler::learner::Learner;
 use self::signals::Signals;
 use self::specs::Specs;
-use self::store::{Store, StoreSettings};
+use self::store::{Store, StoreError, StoreSettings};
 
 mod actor;
 mod alarm;
@@ -105,10 +108,11 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
             Some(begun.map_err(|source| SupervisorError::Record { path, source })?)
         }
     };
+    let learner = remembered(&store, &catalog)?;
     let mut actor = Actor {
         clock,
         instance: describe(&loaded, &catalog, &reservation, clock),
-        scheduler: Scheduler::new(catalog, seed, clock.started_unix_us()),
+        scheduler: Scheduler::new(catalog, seed, clock.started_unix_us()).with_learner(learner),
         children,
         store,
         recorder,
@@ -156,6 +160,22 @@ fn store_settings(loaded: &Loaded) -> StoreSettings {
         retention_days: loaded.config.history_retention_days,
         vacuum_on_start: loaded.config.vacuum_on_start,
     }
+}
+
+/// What earlier runs have learned of the backends of today: by name, which outlives their numbers.
+fn remembered(store: &Store, catalog: &Catalog) -> Result<Learner, StoreError> {
+    let mut learner = Learner::default();
+    let ids: BTreeMap<&str, BackendId> =
+        catalog.backends.iter().map(|(id, backend)| (backend.name.as_str(), *id)).collect();
+    for (name, id) in &ids {
+        learner.backend(*id, name);
+    }
+    let observations = store.observations()?;
+    learner.refill(observations.into_iter().filter_map(|observation| {
+        let id = *ids.get(observation.backend.as_str())?;
+        Some(observation.at(id))
+    }));
+    Ok(learner)
 }
 
 /// The instance as operators see it, as far as that never changes.

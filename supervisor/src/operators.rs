@@ -2,7 +2,10 @@
 
 use ipc_proto::frame::FrameError;
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, Response, Snapshot};
+use ipc_proto::operator::{
+    Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Response,
+    Snapshot,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::Time;
@@ -105,9 +108,18 @@ pub(crate) fn snapshot(
         backends: scheduler.backends(now),
         requests,
         live,
-        learned: Vec::new(),
+        learned: scheduler.learned(),
         counters,
     }
+}
+
+/// The answer to a question why a request was sent where it was, from what the history has found.
+pub(crate) fn explained(
+    found: Option<(RequestRecord, Vec<Decision>)>,
+    unknown: Refusal,
+) -> Result<Reply, Refusal> {
+    let (record, decisions) = found.ok_or(unknown)?;
+    Ok(Reply::Explained(Box::new(Explanation { record, decisions })))
 }
 
 /// How a question about the past that cannot be answered is refused.
@@ -123,7 +135,7 @@ mod tests {
     use dialect::Endpoint;
     use ipc_proto::control::Class;
     use ipc_proto::link;
-    use ipc_proto::operator::{Call, RequestRecord, RequestState};
+    use ipc_proto::operator::{Call, RequestState};
     use tokio::sync::Semaphore;
 
     use super::*;

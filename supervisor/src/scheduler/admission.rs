@@ -16,7 +16,7 @@ use super::model::LoadNeed;
 use super::policy::{Newcomer, News};
 use super::request::{Request, Stage};
 use super::timer::Timer;
-use super::{Effect, Phase, Scheduler, Turn};
+use super::{Effect, Phase, Scheduler, Turn, load_options};
 use crate::clock::Time;
 
 /// How long requests wait for a backend when none that could serve them is usable, in milliseconds: long enough for a
@@ -26,9 +26,7 @@ const STRANDED_MS: u64 = 10_000;
 /// merely busy. In milliseconds.
 const AVOIDED_MS: u64 = 15_000;
 /// The shortest time clients are told to stay away, in milliseconds: the header counts seconds.
-const SHORTEST_RETRY_AFTER_MS: u64 = 1000;
-/// The longest we guess.
-const LONGEST_GUESS_MS: u64 = 60_000;
+pub(super) const SHORTEST_RETRY_AFTER_MS: u64 = 1000;
 
 /// A batch request competes with interactive ones after so many times the longest wait of its model for a backend.
 const RIPE_AFTER_WAITS: u64 = 3;
@@ -61,7 +59,7 @@ impl<L: Laws> Scheduler<L> {
         let class = self.class_of(&admission);
         let request = Request {
             frontend,
-            lane: self.lane_of(&name, &admission, only),
+            lane: self.lane_of(turn.now, &name, &admission, only),
             class,
             arrived,
             order: self.last_order,
@@ -78,6 +76,7 @@ impl<L: Laws> Scheduler<L> {
             live: 0,
             attempt: super::request::Attempt::default(),
             usage: dialect::Usage::default(),
+            decisions: Vec::new(),
             last_failed: None,
             failure: None,
             end: None,
@@ -99,12 +98,19 @@ impl<L: Laws> Scheduler<L> {
 
     /// The lane of a request for the model `name`. A name that nobody lists gets no number of its own once the doors
     /// are open: such a request never waits, and clients must not fill the tables with names they made up.
-    fn lane_of(&mut self, name: &ModelName, admission: &Admission, only: Option<BackendId>) -> LaneKey {
+    fn lane_of(
+        &mut self,
+        now: Time,
+        name: &ModelName,
+        admission: &Admission,
+        only: Option<BackendId>,
+    ) -> LaneKey {
         let is_known = self.phase == Phase::Starting
             || self.in_use().any(|backend| backend.lists(name) || backend.may_list_more());
         let model = if is_known {
             let known = self.models.len();
-            let model = self.models.intern(name, &LoadNeed::Any, &mut self.learner);
+            let need = self.need_of(now, name, admission);
+            let model = self.models.intern(name, &need, &mut self.learner);
             if self.models.len() > known {
                 let listed_by = listed_by(&self.backends, &self.ranking, name);
                 self.models.list(model, listed_by);
@@ -114,6 +120,20 @@ impl<L: Laws> Scheduler<L> {
             self.models.nobodys(&mut self.learner)
         };
         LaneKey { model, dialect: admission.endpoint.dialect(), only, bound: None }
+    }
+
+    /// What a request needs of the model in memory. Load options are of no account where no engine heeds them.
+    fn need_of(&mut self, now: Time, name: &ModelName, admission: &Admission) -> LoadNeed {
+        let heeds = |backend: &Backend| {
+            backend.takes_load_options() && (backend.lists(name) || backend.may_list_more())
+        };
+        if !self.in_use().any(heeds) {
+            return LoadNeed::Any;
+        }
+        if let Some(context) = admission.load.context {
+            self.contexts.asked(name, context, now);
+        }
+        load_options::need(self.catalog.load_options, &admission.load)
     }
 
     fn class_of(&self, admission: &Admission) -> Class {
@@ -258,31 +278,6 @@ impl<L: Laws> Scheduler<L> {
             }
             self.refuse(turn, id, failure);
         }
-    }
-
-    /// Refuses the newcomer if more wait than may.
-    pub(super) fn bound_queue(&mut self, turn: &mut Turn<'_>, id: RequestId) {
-        let is_waiting = self.requests.get(&id).is_some_and(|request| request.waiting_since().is_some());
-        if is_waiting && self.waiting > self.catalog.queue.max_waiting {
-            self.counters.queue_full += 1;
-            let detail = format!("{} requests wait already", self.waiting - 1);
-            let retry_after = self.guess_wait_ms();
-            let failure = Failure::new(FailureKind::QueueFull, detail).with_retry_after_ms(Some(retry_after));
-            self.refuse(turn, id, failure);
-        }
-    }
-
-    /// How long the queue will take to pass, by what attempts have taken so far, in milliseconds.
-    fn guess_wait_ms(&self) -> u64 {
-        let slots: u64 = self
-            .backends
-            .values()
-            .filter(|backend| backend.is_open())
-            .map(|backend| u64::from(backend.slots()))
-            .sum();
-        let mean_ms = self.mean_attempt_us.unwrap_or(0) / 1000;
-        let guess = mean_ms.saturating_mul(self.waiting) / slots.max(1);
-        guess.clamp(SHORTEST_RETRY_AFTER_MS, LONGEST_GUESS_MS)
     }
 
     /// Renews which backends each model and lane may use, and who waits in vain.

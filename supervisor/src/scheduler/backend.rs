@@ -5,22 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipc_proto::control::{OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport, ToWorker};
+use dialect::load::LoadOptions;
+use ipc_proto::control::{LoadedModel, OfferedModel, ProbeFailure, ProbeFailureKind, ProbeReport, ToWorker};
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::ids::{BackendId, GrantId, ModelName, WorkerId};
 use ipc_proto::operator::BackendView;
 use ipc_proto::spec::BackendKind;
 
+use super::capacity::Capacity;
 use super::catalog;
 use super::grant::Grant;
 use super::laws::Laws;
 use super::loan::{Loan, Spent};
-use super::model::{LoadNeed, ModelIx, Models};
+use super::model::Models;
 use super::policy::News;
 use super::residents::{Hold, Residents};
 use super::timer::Timer;
 use super::worker::{Worker, WorkerStage};
-use super::{Effect, Note, Scheduler, Turn};
+use super::{Effect, Note, Scheduler, Turn, load_options};
 use crate::clock::Time;
 
 /// The pause before a backend that went down is looked at again; doubles up to the probe interval. In milliseconds.
@@ -85,6 +87,7 @@ pub(super) struct Backend {
     pub(super) loaded: Option<Vec<ModelName>>,
     /// What it holds; empty while it swaps freely.
     pub(super) residents: Residents,
+    pub(super) capacity: Capacity,
     /// The attempts that have a slot, by whatever generation of its worker.
     pub(super) grants: BTreeMap<GrantId, Grant>,
     /// The slots lent.
@@ -117,6 +120,7 @@ impl Backend {
             models: BTreeSet::new(),
             loaded: None,
             residents: Residents::default(),
+            capacity: Capacity::default(),
             grants: BTreeMap::new(),
             loans: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -194,21 +198,6 @@ impl Backend {
             && self.rest.is_none_or(|rest| !rest.is_long)
     }
 
-    /// Whether a change of model costs it anything.
-    pub(super) fn swaps(&self) -> bool {
-        self.spec.swaps_at_first()
-    }
-
-    /// How many attempts it takes at once.
-    pub(super) fn slots(&self) -> u32 {
-        self.spec.slots_at_first()
-    }
-
-    /// How many models it holds at once, if it swaps.
-    pub(super) fn max_models(&self) -> usize {
-        self.spec.max_models.unwrap_or(1).max(1) as usize
-    }
-
     /// Whether it loads a model anew for requests with other load options.
     pub(super) fn takes_load_options(&self) -> bool {
         self.spec.kind == BackendKind::Ollama
@@ -274,7 +263,7 @@ impl Backend {
             slots_used: u32::try_from(self.attempts()).unwrap_or(u32::MAX),
             lent: u32::try_from(self.taken() - self.attempts()).unwrap_or(u32::MAX),
             slots: self.slots(),
-            max_models: None,
+            max_models: self.swaps().then(|| u32::try_from(self.max_models()).unwrap_or(u32::MAX)),
             turns: Vec::new(),
             next: String::new(),
             current_model: latest.map(|held| models.name(held.model).to_string()).unwrap_or_default(),
@@ -296,20 +285,11 @@ impl<L: Laws> Scheduler<L> {
         }
         let Some(backend) = self.backends.get_mut(&worker.backend) else { return };
         backend.is_asked = false;
+        let (slots, max_models) = (backend.slots(), backend.max_models());
+        backend.told_capacity(report.slots, report.max_models);
+        self.changes.terrain |= (slots, max_models) != (backend.slots(), backend.max_models());
         if let Some(loaded) = report.loaded {
-            let loaded: Vec<ModelName> = loaded.into_iter().map(|model| model.id).collect();
-            // A probe that looked while an attempt was still running may have seen the model before.
-            let is_fresh = turn.now.since(backend.last_end) >= report.took_us;
-            if backend.swaps() && backend.taken() == 0 && is_fresh {
-                let offered = loaded.iter().filter(|name| backend.models.contains(name));
-                let (models, learner) = (&mut self.models, &mut self.learner);
-                let told: Vec<ModelIx> =
-                    offered.map(|name| models.intern(name, &LoadNeed::Any, learner)).collect();
-                let is_same = |one, other| models.plain(one) == models.plain(other);
-                backend.residents.told(&told, backend.max_models(), turn.now, is_same);
-                self.changes.terrain = true;
-            }
-            backend.loaded = Some(loaded);
+            self.told_loaded(turn, worker.backend, &loaded, report.took_us);
         }
         match report.models {
             Ok(offered) => self.probe_succeeded(turn, worker.backend, Some(offered)),
@@ -323,12 +303,41 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
+    /// A backend, `took_us` after it was asked, says what it has loaded.
+    fn told_loaded(&mut self, turn: &Turn<'_>, id: BackendId, loaded: &[LoadedModel], took_us: u64) {
+        let policy = self.catalog.load_options;
+        let Some(backend) = self.backends.get_mut(&id) else { return };
+        // A probe that looked while an attempt was still running may have seen the model before.
+        let is_fresh = turn.now.since(backend.last_end) >= took_us;
+        if backend.swaps() && backend.taken() == 0 && is_fresh {
+            let (models, learner) = (&mut self.models, &mut self.learner);
+            let takes_options = backend.takes_load_options();
+            let number = |loaded: &LoadedModel| {
+                let context = loaded.context.filter(|_| takes_options);
+                let options = LoadOptions { context, ..LoadOptions::default() };
+                let need = load_options::need(policy, &options);
+                (models.intern(&loaded.id, &need, learner), options)
+            };
+            let offered = loaded.iter().filter(|loaded| backend.models.contains(&loaded.id));
+            let told: Vec<_> = offered.map(number).collect();
+            let is_same = |one, other| self.models.plain(one) == self.models.plain(other);
+            backend.residents.told(&told, backend.max_models(), turn.now, is_same);
+            self.changes.terrain = true;
+        }
+        backend.loaded = Some(loaded.iter().map(|model| model.id.clone()).collect());
+    }
+
     fn probe_succeeded(&mut self, turn: &mut Turn<'_>, id: BackendId, offered: Option<Vec<OfferedModel>>) {
         let Some(backend) = self.backends.get_mut(&id) else { return };
         backend.failed_probes = 0;
         if offered.is_some() && backend.offered != offered {
+            let did_swap = backend.swaps();
             backend.offered = offered;
             backend.name_models();
+            if backend.swaps() != did_swap {
+                backend.recount_residents(turn.now);
+                backend.capacity_changed();
+            }
             self.changes.terrain = true;
             self.changes.directory = true;
             if backend.is_up() && backend.models.is_empty() {
@@ -406,6 +415,9 @@ impl<L: Laws> Scheduler<L> {
 
     /// Draws the consequences of an attempt's failure for the backend it was made on.
     pub(super) fn blame(&mut self, turn: &mut Turn<'_>, id: BackendId, failure: &Failure) {
+        if failure.kind == FailureKind::Overloaded {
+            self.narrow(turn, id);
+        }
         let Some(backend) = self.backends.get_mut(&id) else { return };
         match failure.kind {
             FailureKind::Cancelled | FailureKind::ClientGone | FailureKind::GrantLapsed => return,

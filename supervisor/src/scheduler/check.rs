@@ -60,7 +60,7 @@ impl<L: Laws> Scheduler<L> {
         assert!(self.timers.next().is_none_or(|next| next > now), "a deadline that has passed: a busy loop");
         self.check_slots();
         self.check_requests();
-        self.check_progress(now);
+        self.check_progress();
     }
 
     fn check_slots(&self) {
@@ -121,12 +121,14 @@ impl<L: Laws> Scheduler<L> {
         assert_eq!(self.waiting, (waiting + queued) as u64, "the number of waiting requests");
     }
 
-    fn check_progress(&mut self, now: Time) {
+    fn check_progress(&mut self) {
         if self.is_stopping() {
             assert_eq!(self.waiting, 0, "nobody waits for an instance that ends");
             return;
         }
-        let choice = self.consult(|policy, board| policy.choose(board, now));
+        // At the time of the last decision: what only time brings is the strategy's to ask for.
+        let decided_at = self.decided_at;
+        let choice = self.consult(|policy, board| policy.choose(board, decided_at));
         assert!(matches!(choice, Choice::Wait { .. }), "something could be done: {choice:?}");
         for (key, _) in self.queue.lanes() {
             let is_watched = self.timers.due(&Timer::Stranded(*key)).is_some();

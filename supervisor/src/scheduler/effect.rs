@@ -2,7 +2,9 @@
 
 use ipc_proto::control::{Directory, ToFrontend, ToWorker};
 use ipc_proto::ids::{FrontendId, RequestId, WorkerId};
-use ipc_proto::operator::{Refusal, RequestRecord};
+use ipc_proto::operator::{Decision, Refusal, RequestRecord};
+
+use super::learner::Observation;
 
 /// What is to be done.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,6 +25,13 @@ pub enum Effect {
     KillWorker(WorkerId),
     /// A live request's record has changed: [`Scheduler::record`](super::Scheduler::record) tells how.
     Changed(RequestId),
+    /// Why a request that ends now was sent where it was; comes right before its end.
+    Decided {
+        /// The request.
+        request: RequestId,
+        /// Attempt by attempt.
+        decisions: Vec<Decision>,
+    },
     /// A request has ended; its last record.
     Ended(Box<RequestRecord>),
     /// The answer to an order.
@@ -32,6 +41,8 @@ pub enum Effect {
         /// What came of it, one sentence; or why not.
         reply: Result<String, Refusal>,
     },
+    /// A completed attempt has taught something: to be kept, in this order, for the next start.
+    Learned(Observation<String>),
     /// Something worth a line in the log.
     Note(Note),
     /// Nothing is left to do: the instance may end.
@@ -71,6 +82,20 @@ pub enum Note {
     },
     /// The instance entered a phase.
     Phase(&'static str),
+    /// A request's load options were fitted to the model in memory, which would otherwise have been loaded anew.
+    AvoidedReload {
+        /// The backend's name.
+        backend: String,
+        /// The model.
+        model: String,
+    },
+    /// It turned out that a change of model costs a backend something after all, or nothing.
+    Mode {
+        /// The backend's name.
+        backend: String,
+        /// Whether it swaps.
+        swaps: bool,
+    },
     /// An attempt was sent that makes a backend load a model.
     Load {
         /// The backend's name.

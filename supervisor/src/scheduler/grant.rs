@@ -4,6 +4,7 @@
 //! ever after; slots belong to the backend and not to a generation of its worker; news names its generation and
 //! touches no other; request and attempt end separately, each once.
 
+use dialect::load::{LoadEdit, LoadOptions};
 use ipc_proto::control::{Ending, Finished, Grant as Lease, ToFrontend, ToWorker};
 use ipc_proto::ids::{BackendId, GrantId, RequestId, WorkerId};
 
@@ -12,9 +13,9 @@ use super::laws::Laws;
 use super::model::ModelIx;
 use super::policy::{News, Reason};
 use super::request::Stage;
-use super::residents::Reach;
+use super::residents::{Hold, Reach};
 use super::timer::Timer;
-use super::{Effect, Note, Scheduler, Turn};
+use super::{Effect, Note, Scheduler, Turn, load_options};
 use crate::clock::Time;
 
 /// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
@@ -48,8 +49,14 @@ pub(super) struct Grant {
     pub(super) stage: GrantStage,
     /// When it was sent.
     pub(super) at: Time,
-    /// Whether it made the backend change its model.
-    is_swap: bool,
+    /// Whether it made the backend load its model.
+    pub(super) is_swap: bool,
+    /// Whether it waits for a load that another attempt began.
+    pub(super) waits_for_load: bool,
+    /// Whether the attempt sent before it was for another model.
+    pub(super) is_change: bool,
+    /// Attempts on the backend at its begin, itself included.
+    pub(super) concurrent: u32,
     /// Whether its failure has been held against the backend.
     is_blamed: bool,
 }
@@ -63,7 +70,19 @@ impl Grant {
         (at, has_arrived): (Time, bool),
     ) -> Self {
         let stage = if has_arrived { GrantStage::Active } else { GrantStage::Offered };
-        Self { request, worker, model, resident: model, stage, at, is_swap: false, is_blamed: false }
+        Self {
+            request,
+            worker,
+            model,
+            resident: model,
+            stage,
+            at,
+            is_swap: false,
+            waits_for_load: false,
+            is_change: false,
+            concurrent: 1,
+            is_blamed: false,
+        }
     }
 }
 
@@ -79,12 +98,17 @@ impl<L: Laws> Scheduler<L> {
         on: BackendId,
         (evict, reason): (Option<ModelIx>, Reason),
     ) {
+        let name = self.backends.get(&on).map(|backend| backend.spec.name.clone()).unwrap_or_default();
+        self.note_decision(turn.now, id, &name, reason);
         self.leave_queue(turn, id);
         self.last_grant += 1;
         let grant = GrantId(self.last_grant);
-        let Some(model) = self.requests.get(&id).map(|request| request.lane.model) else { return };
-        let resident = self.resident_for(on, model);
-        let is_swap = self.dispatch_to(turn, on, resident, evict, reason);
+        let Some(request) = self.requests.get(&id) else { return };
+        let (model, wanted) = (request.lane.model, request.admission.load.clone());
+        let (resident, loaded) = self.resident_for(turn.now, on, model, &wanted);
+        let is_swap = self.dispatch_to(turn, on, (resident, &loaded), evict, reason);
+        let load = self.load_edit(turn, on, (&wanted, &loaded), is_swap, &name, model);
+        let stage = GrantStage::Offered;
         let (Some(request), Some(backend)) = (self.requests.get_mut(&id), self.backends.get_mut(&on)) else {
             return;
         };
@@ -105,13 +129,24 @@ impl<L: Laws> Scheduler<L> {
             request: id,
             worker,
             model: (request.name != request.admission.model).then(|| request.name.clone()),
-            load: dialect::load::LoadEdit::Keep,
+            load,
             ttl_ms: TTL_MS,
             attempt: request.attempts,
         };
-        let stage = GrantStage::Offered;
-        let taken =
-            Grant { request: id, worker, model, resident, stage, at: turn.now, is_swap, is_blamed: false };
+        let held = backend.residents.get(resident);
+        let taken = Grant {
+            request: id,
+            worker,
+            model,
+            resident,
+            stage,
+            at: turn.now,
+            is_swap,
+            waits_for_load: !is_swap && held.is_some_and(|held| held.hold == Hold::Loading),
+            is_change: backend.capacity.mode.sent(&request.name),
+            concurrent: u32::try_from(backend.grants.len()).unwrap_or(u32::MAX).saturating_add(1),
+            is_blamed: false,
+        };
         backend.grants.insert(grant, taken);
         turn.effects.push(Effect::ToFrontend(request.frontend, ToFrontend::Granted(Box::new(lease))));
         turn.effects.push(Effect::Changed(id));
@@ -119,14 +154,49 @@ impl<L: Laws> Scheduler<L> {
         self.tell(turn, News::Dispatched { backend: on, model, resident, is_load: is_swap });
     }
 
-    /// The model that runs on a backend when it is asked for `model`.
-    fn resident_for(&self, on: BackendId, model: ModelIx) -> ModelIx {
+    /// The model that runs on a backend when it is asked for `model` with `wanted` options, and what it was or will be
+    /// loaded with.
+    fn resident_for(
+        &mut self,
+        now: Time,
+        on: BackendId,
+        model: ModelIx,
+        wanted: &LoadOptions,
+    ) -> (ModelIx, LoadOptions) {
         let board = self.board();
         let backend = board.backend(on);
         if let Some(resident) = backend.and_then(|backend| board.resident(backend, model)) {
-            return resident.model;
+            return (resident.model, resident.options.clone());
         }
-        if backend.is_some_and(Backend::takes_load_options) { model } else { self.models.plain(model) }
+        if !backend.is_some_and(Backend::takes_load_options) {
+            return (self.models.plain(model), LoadOptions::default());
+        }
+        let (policy, name) = (self.catalog.load_options, self.models.name(model).clone());
+        let loaded = load_options::to_load(policy, wanted, self.contexts.largest(&name, now));
+        let need = load_options::need(policy, &loaded);
+        (self.models.intern(&name, &need, &mut self.learner), loaded)
+    }
+
+    /// What is done with the load options of a request for a model that was or will be loaded with `loaded`.
+    fn load_edit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        on: BackendId,
+        (wanted, loaded): (&LoadOptions, &LoadOptions),
+        is_load: bool,
+        name: &str,
+        model: ModelIx,
+    ) -> LoadEdit {
+        let Some(backend) = self.backends.get(&on).filter(|backend| backend.takes_load_options()) else {
+            return LoadEdit::Keep;
+        };
+        let edit = load_options::edit(self.catalog.load_options, wanted, loaded);
+        if edit != LoadEdit::Keep && !is_load && backend.swaps() {
+            self.counters.avoided_reloads += 1;
+            let model = self.models.name(model).to_string();
+            turn.note(Note::AvoidedReload { backend: name.to_owned(), model });
+        }
+        edit
     }
 
     /// Counts an attempt for `resident`, for which `evict` makes room. Says whether it makes the backend load.
@@ -134,7 +204,7 @@ impl<L: Laws> Scheduler<L> {
         &mut self,
         turn: &mut Turn<'_>,
         on: BackendId,
-        resident: ModelIx,
+        (resident, options): (ModelIx, &LoadOptions),
         evict: Option<ModelIx>,
         reason: Reason,
     ) -> bool {
@@ -144,7 +214,7 @@ impl<L: Laws> Scheduler<L> {
         if cfg!(debug_assertions) {
             backend.check_dispatch(resident, evict);
         }
-        let is_load = backend.residents.dispatch(resident, evict, turn.now);
+        let is_load = backend.residents.dispatch_with(resident, options.clone(), evict, turn.now);
         if is_load {
             let name = |model: ModelIx| self.models.name(model).to_string();
             turn.note(Note::Load {
@@ -228,12 +298,14 @@ impl<L: Laws> Scheduler<L> {
             return;
         }
         let Some(granted) = self.spoken_of(worker, finished.grant) else { return };
+        let granted = granted.clone();
         let (id, is_swap, was_blamed) = (granted.request, granted.is_swap, granted.is_blamed);
         let reach = Reach::of(&finished.ending, finished.upstream_status);
         if finished.ending != Ending::NeverStarted {
             self.mark_arrived(id, finished.grant);
         }
         self.account(id, finished, is_swap);
+        self.learn(turn, worker.backend, &granted, finished);
         let next = if finished.ending == Ending::Complete { self.purpose_of(id) } else { None };
         self.end_grant(turn, worker.backend, finished.grant, reach);
         if let (Ending::Failed(failure), false) = (&finished.ending, was_blamed) {

@@ -47,6 +47,12 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
+    /// Where it stands as long as it is not ripe.
+    pub(super) fn precedence(&self) -> Precedence {
+        let standing = if self.class == Class::Batch { Standing::Batch } else { Standing::Prompt };
+        (standing.rank(), self.place)
+    }
+
     /// When it is due, by which a claim for its model may be made: at its place, or when it ripens.
     pub(super) fn due_at(&self) -> Option<Time> {
         match self.class {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use dialect::load::LoadOptions;
 use ipc_proto::control::{Ending, Finished, StandingGrant, ToFrontend, ToWorker};
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, ModelName, RequestId, WorkerId};
 
@@ -278,6 +279,10 @@ impl<L: Laws> Scheduler<L> {
                 let taken = Grant::lent(id, loan.worker, model, (turn.now, has_arrived));
                 if let Some(backend) = self.backends.get_mut(&on) {
                     backend.grants.insert(grant, taken);
+                    // It may have turned out in the meantime that the backend swaps.
+                    if backend.swaps() {
+                        backend.residents.dispatch_with(model, LoadOptions::default(), None, turn.now);
+                    }
                 }
                 self.timers.disarm(&Timer::Loan(on, grant));
                 self.tell(turn, News::Dispatched { backend: on, model, resident: model, is_load: false });

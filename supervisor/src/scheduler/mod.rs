@@ -16,6 +16,7 @@ use self::directory::Publication;
 use self::frontend::Seat;
 use self::laws::{Laws, Sound};
 use self::learner::Learner;
+use self::load_options::Contexts;
 use self::model::Models;
 use self::policy::{Board, Choice, News, Policy};
 use self::queue::Queue;
@@ -32,14 +33,20 @@ pub mod learner;
 mod admission;
 mod attempt;
 mod backend;
+mod bounds;
+mod capacity;
 mod check;
 mod directory;
 mod effect;
 mod event;
+mod experience;
+mod explain;
 mod frontend;
 mod grant;
 mod lane;
+mod load_options;
 mod loan;
+mod mode;
 mod model;
 mod order;
 mod policy;
@@ -124,7 +131,11 @@ pub struct Scheduler<L: Laws = Sound> {
     queue: Queue,
     models: Models,
     learner: Learner,
+    /// What clients wanted models to be loaded with lately.
+    contexts: Contexts,
     policy: Box<dyn Policy>,
+    /// When the strategy was last asked until it said to wait.
+    decided_at: Time,
     /// Requests that wait, in lanes or for a pause to end.
     waiting: u64,
     /// Retired ones stay, for their names.
@@ -158,6 +169,8 @@ impl<L: Laws> Scheduler<L> {
             policy: policy::named(catalog.strategy, seed),
             models: Models::default(),
             learner: Learner::default(),
+            contexts: Contexts::default(),
+            decided_at: Time::default(),
             catalog,
             started_unix_us,
             random: Random::new(seed),
@@ -231,6 +244,7 @@ impl<L: Laws> Scheduler<L> {
             Timer::Probe(backend) => self.probe_due(turn, backend),
             Timer::Worker(backend) => self.worker_due(turn, backend),
             Timer::Frontend(seat) => self.frontend_due(turn, seat),
+            Timer::Widen(backend) => self.widen(turn, backend),
             Timer::Strategy => self.changes.work = true,
             Timer::Stop => self.stop_now(turn),
         }
@@ -292,7 +306,9 @@ impl<L: Laws> Scheduler<L> {
     fn dispatch(&mut self, turn: &mut Turn<'_>) {
         self.timers.disarm(&Timer::Strategy);
         self.queue.ripen(turn.now);
+        self.decided_at = turn.now;
         while !self.is_stopping() {
+            self.changes.work = false;
             match self.consult(|policy, board| policy.choose(board, turn.now)) {
                 Choice::Dispatch { request, backend, evict, reason } => {
                     self.grant(turn, request, backend, (evict, reason));

@@ -73,7 +73,7 @@ impl<L: Laws> Scheduler<L> {
     }
 
     /// The live request an operator means: by its label, its id, or the only one that begins so.
-    fn find(&self, wanted: &str) -> Result<RequestId, Refusal> {
+    pub(super) fn find(&self, wanted: &str) -> Result<RequestId, Refusal> {
         let live = || {
             let open = |stage| !matches!(stage, Stage::Answered | Stage::Closed);
             self.requests.iter().filter(move |(_, request)| open(request.stage))

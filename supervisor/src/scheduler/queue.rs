@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use ipc_proto::control::Class;
-use ipc_proto::ids::{BackendId, KeyId};
+use ipc_proto::ids::{BackendId, KeyId, RequestId};
 
-use super::lane::{Lane, LaneKey, Place, Standing, Waiter};
+use super::lane::{Lane, LaneKey, Place, Precedence, Standing, Waiter};
 use super::model::ModelIx;
 use crate::clock::Time;
 
@@ -77,6 +77,26 @@ impl ModelQueue {
         heads.min_by_key(|(precedence, _)| *precedence).map(|((_, place), _)| place)
     }
 
+    /// Everybody, in the order in which they are served if all backends are the same to them.
+    pub(super) fn in_order(&self) -> Vec<RequestId> {
+        let mut all: Vec<(Precedence, RequestId)> = self
+            .lanes
+            .values()
+            .flat_map(|lane| lane.waiters().map(|(precedence, waiter)| (precedence, waiter.request)))
+            .collect();
+        all.sort_unstable_by_key(|(precedence, _)| *precedence);
+        all.into_iter().map(|(_, request)| request).collect()
+    }
+
+    /// How many are before `waiter`, who waits or paused before waiting in the lane of `key`.
+    pub(super) fn ahead_of(&self, key: &LaneKey, waiter: &Waiter) -> usize {
+        let own = self.lanes.get(key).into_iter().flat_map(Lane::waiters);
+        let known = own.into_iter().find(|(_, other)| other.request == waiter.request);
+        let precedence = known.map_or_else(|| waiter.precedence(), |(precedence, _)| precedence);
+        let all = self.lanes.values().flat_map(Lane::waiters);
+        all.filter(|(other, _)| *other < precedence).count()
+    }
+
     /// When the next request after `now` becomes due.
     pub(super) fn next_due(&self, now: Time) -> Option<Time> {
         self.dues.range((Bound::Excluded((now, u64::MAX)), Bound::Unbounded)).next().map(|(due, _)| *due)
@@ -103,6 +123,8 @@ pub(super) struct Queue {
     waiting: BTreeSet<ModelIx>,
     /// Batch requests that will be ripe.
     ripening: BTreeMap<Mark, (LaneKey, Waiter)>,
+    /// How many wait of each client that has any waiting.
+    clients: BTreeMap<KeyId, usize>,
     nobody: ModelQueue,
 }
 
@@ -115,6 +137,11 @@ impl Queue {
     /// What waits for `model`.
     pub(super) fn of(&self, model: ModelIx) -> &ModelQueue {
         self.models.get(model.index()).unwrap_or(&self.nobody)
+    }
+
+    /// How many wait of `client`, for whatever models.
+    pub(super) fn of_client(&self, client: KeyId) -> usize {
+        self.clients.get(&client).copied().unwrap_or(0)
     }
 
     /// The lane of `key`, if somebody waits there.
@@ -170,6 +197,7 @@ impl Queue {
             model.dues.insert((due, order));
         }
         self.waiting.insert(key.model);
+        *self.clients.entry(waiter.client).or_default() += 1;
         is_new
     }
 
@@ -202,6 +230,12 @@ impl Queue {
         if model.arrivals.is_empty() {
             self.waiting.remove(&key.model);
         }
+        if let Some(number) = self.clients.get_mut(&waiter.client) {
+            *number -= 1;
+            if *number == 0 {
+                self.clients.remove(&waiter.client);
+            }
+        }
         has_ended
     }
 
@@ -227,7 +261,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use dialect::Dialect;
-    use ipc_proto::ids::{ModelName, RequestId};
+    use ipc_proto::ids::ModelName;
 
     use super::*;
     use crate::scheduler::learner::Learner;

@@ -35,6 +35,7 @@ impl<L: Laws> Scheduler<L> {
                 Some(_) => self.respecify(turn, *id, spec),
                 None => {
                     self.backends.insert(*id, Backend::new(*id, spec.clone()));
+                    self.learner.backend(*id, &spec.name);
                     self.start_worker(turn, *id);
                 }
             }
@@ -50,6 +51,7 @@ impl<L: Laws> Scheduler<L> {
         let Some(backend) = self.backends.get_mut(&id) else { return };
         backend.service = Service::Retired;
         self.timers.disarm(&Timer::Probe(id));
+        self.timers.disarm(&Timer::Widen(id));
         self.rested(id);
         self.replace_worker(turn, id);
     }
@@ -60,8 +62,6 @@ impl<L: Laws> Scheduler<L> {
         let did_swap = backend.swaps();
         let is_elsewhere = backend.spec.kind != spec.kind || backend.spec.url != spec.url;
         backend.spec = spec.clone();
-        let held = u32::try_from(backend.taken()).unwrap_or(u32::MAX);
-        backend.ceiling = backend.slots().max(held);
         if was_retired {
             backend.service = Service::Open;
         }
@@ -69,6 +69,7 @@ impl<L: Laws> Scheduler<L> {
             backend.offered = None;
             backend.loaded = None;
             backend.residents.forget();
+            backend.forget_capacity();
             backend.health = Health::Unknown;
             self.timers.disarm(&Timer::Probe(id));
         }
@@ -76,7 +77,7 @@ impl<L: Laws> Scheduler<L> {
         if backend.swaps() != did_swap {
             backend.recount_residents(turn.now);
         }
-        backend.residents.trim(backend.max_models());
+        backend.capacity_changed();
         let has_none = was_retired && backend.worker.stage == super::worker::WorkerStage::Gone;
         if has_none {
             self.start_worker(turn, id);

@@ -5,7 +5,7 @@ use dialect::Usage;
 use ipc_proto::control::{Admission, Class, Outcome, ToFrontend};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, ModelName, RequestId};
-use ipc_proto::operator::{RequestRecord, RequestState};
+use ipc_proto::operator::{Decision, RequestRecord, RequestState};
 
 use super::lane::{LaneKey, Place, Waiter};
 use super::laws::Laws;
@@ -95,6 +95,8 @@ pub(super) struct Request {
     pub(super) live: u32,
     pub(super) attempt: Attempt,
     pub(super) usage: Usage,
+    /// Why it was sent where it was, attempt by attempt.
+    pub(super) decisions: Vec<Decision>,
     pub(super) last_failed: Option<BackendId>,
     pub(super) failure: Option<Failure>,
     pub(super) end: Option<End>,
@@ -149,18 +151,23 @@ impl<L: Laws> Scheduler<L> {
         if self.queue.remove(&lane, &request.waiter(id)) {
             self.timers.disarm(&Timer::Stranded(lane));
         }
+        // A backend may have no more work for a model it holds.
+        self.changes.work = true;
         self.tell(turn, News::Left { model: lane.model });
     }
 
     /// Has the frontend tell the client `failure`.
     pub(super) fn refuse(&mut self, turn: &mut Turn<'_>, id: RequestId, failure: Failure) {
+        let wants_room = matches!(failure.kind, FailureKind::QueueFull | FailureKind::QueueTimeout);
+        let request = self.requests.get(&id).filter(|_| wants_room);
+        let waiting = request.and_then(|request| self.waiting_of(turn.now, id, request));
         self.leave_queue(turn, id);
         let Some(request) = self.requests.get_mut(&id) else { return };
         request.stage = Stage::Answered;
         request.failure = Some(failure.clone());
         turn.effects.push(Effect::ToFrontend(
             request.frontend,
-            ToFrontend::Rejected { request: id, failure, waiting: None },
+            ToFrontend::Rejected { request: id, failure, waiting },
         ));
         turn.effects.push(Effect::Changed(id));
     }
@@ -285,6 +292,7 @@ impl<L: Laws> Scheduler<L> {
             RequestState::Cancelled => self.counters.cancelled += 1,
             _ => self.counters.failed += 1,
         }
+        turn.effects.push(Effect::Decided { request: id, decisions: request.decisions });
         turn.effects.push(Effect::Ended(Box::new(record)));
     }
 

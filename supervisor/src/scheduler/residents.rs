@@ -4,6 +4,7 @@
 //! it ready. An attempt that never reached its model leaves the residents as they were before. Nobody here decides
 //! who leaves: whoever dispatches names the model that makes room.
 
+use dialect::load::LoadOptions;
 use ipc_proto::control::Ending;
 use ipc_proto::failure::{FailureKind, Wait};
 
@@ -59,6 +60,8 @@ pub(super) enum Hold {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Resident {
     pub(super) model: ModelIx,
+    /// What it was loaded with, as far as we know.
+    pub(super) options: LoadOptions,
     pub(super) hold: Hold,
     /// When its turn began: the end of its load, or when the backend was seen to hold it. While it loads: when the
     /// load began.
@@ -87,6 +90,7 @@ impl Resident {
     fn ready(model: ModelIx, now: Time) -> Self {
         Self {
             model,
+            options: LoadOptions::default(),
             hold: Hold::Ready,
             since: now,
             last_used: now,
@@ -129,14 +133,27 @@ impl Residents {
     }
 
     /// An attempt for `model` is sent, for which `evict` makes room. Says whether it makes the backend load.
-    pub(super) fn dispatch(&mut self, model: ModelIx, evict: Option<ModelIx>, now: Time) -> bool {
+    #[cfg(test)]
+    fn dispatch(&mut self, model: ModelIx, evict: Option<ModelIx>, now: Time) -> bool {
+        self.dispatch_with(model, LoadOptions::default(), evict, now)
+    }
+
+    /// An attempt for `model` is sent, for which `evict` makes room; if the backend has to load it, it does so with
+    /// `options`. Says whether it has to.
+    pub(super) fn dispatch_with(
+        &mut self,
+        model: ModelIx,
+        options: LoadOptions,
+        evict: Option<ModelIx>,
+        now: Time,
+    ) -> bool {
         let evicted = evict.and_then(|evict| self.list.iter().position(|resident| resident.model == evict));
         let evicted = evicted.map(|place| self.list.remove(place));
         let is_load = self.get(model).is_none();
         if is_load {
             let previous = evicted.filter(|resident| resident.hold == Hold::Ready).map(Box::new);
             let hold = Hold::Loading;
-            self.list.push(Resident { hold, evicted: previous, ..Resident::ready(model, now) });
+            self.list.push(Resident { options, hold, evicted: previous, ..Resident::ready(model, now) });
         }
         if let Some(resident) = self.get_mut(model) {
             resident.running += 1;
@@ -185,29 +202,26 @@ impl Residents {
         false
     }
 
-    /// The backend, on which nothing runs, says what it has loaded. `is_same` says whether a resident is one of the
-    /// loaded, and may name it more exactly. Residents that vanished are dropped; strangers are added with a turn
+    /// The backend, on which nothing runs, says what it has loaded, and with which options as far as it says.
+    /// `is_same` says whether a resident is one of the loaded. Residents that vanished are dropped; strangers are added with a turn
     /// that starts now, as far as all of them fit `limit`: else there is no telling which of them will stay.
     pub(super) fn told(
         &mut self,
-        loaded: &[ModelIx],
+        loaded: &[(ModelIx, LoadOptions)],
         limit: usize,
         now: Time,
         is_same: impl Fn(ModelIx, ModelIx) -> bool,
     ) {
         self.list.retain_mut(|resident| {
-            let same = loaded.iter().find(|told| is_same(resident.model, **told));
-            if let Some(told) = same {
-                resident.model = *told;
-                resident.hold = Hold::Ready;
-                resident.evicted = None;
-            }
-            same.is_some()
+            // What it was loaded with, if we had it loaded, we know better: engines count contexts in several ways.
+            loaded.iter().any(|(told, _)| is_same(resident.model, *told))
         });
-        let strangers: Vec<ModelIx> =
-            loaded.iter().copied().filter(|told| self.get(*told).is_none()).collect();
+        let is_stranger =
+            |(told, _): &&(ModelIx, LoadOptions)| !self.list.iter().any(|known| is_same(known.model, *told));
+        let strangers: Vec<_> = loaded.iter().filter(is_stranger).cloned().collect();
         if self.list.len() + strangers.len() <= limit {
-            self.list.extend(strangers.into_iter().map(|model| Resident::ready(model, now)));
+            let ready = |(model, options)| Resident { options, ..Resident::ready(model, now) };
+            self.list.extend(strangers.into_iter().map(ready));
         }
     }
 
@@ -308,7 +322,8 @@ mod tests {
     fn what_the_backend_says_overrules() {
         let ([a, b, c], mut residents) = (three(), Residents::default());
         let mut told = |loaded: &[ModelIx], limit, now| {
-            residents.told(loaded, limit, Time(now), |one, other| one == other);
+            let loaded: Vec<_> = loaded.iter().map(|model| (*model, LoadOptions::default())).collect();
+            residents.told(&loaded, limit, Time(now), |one, other| one == other);
             residents.iter().map(|resident| (resident.model, resident.since.0)).collect::<Vec<_>>()
         };
         assert_eq!(told(&[a], 1, 1), [(a, 1)]);

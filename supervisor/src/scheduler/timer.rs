@@ -26,6 +26,8 @@ pub(super) enum Timer {
     Stranded(LaneKey),
     /// A backend that had too much to do may be asked again.
     Cooling(BackendId),
+    /// A backend that had too much to do may get one attempt more at once.
+    Widen(BackendId),
     /// A backend that is down is looked at.
     Probe(BackendId),
     /// A worker is late, or its next generation is due.

@@ -64,8 +64,8 @@ impl Scenario {
                 (ModelName::new("maroon"), Alias { model: models[0].clone(), backend: Some(BackendId(0)) }),
             ]),
             clients: BTreeMap::new(),
-            strategy: Strategy::DeferredModelThenCapable,
-            knobs: Knobs::default(),
+            strategy: dice.pick(&[Strategy::DeferredModelThenCapable, Strategy::ModelTurns]),
+            knobs: Knobs { max_wait_ms: Some(dice.between(1000, 30_000)), turn: 0.1, ..Knobs::default() },
             load_options: LoadPolicy::default(),
             queue: QueueLimits {
                 max_waiting: if dice.per_mille(250) { 10 } else { 4096 },
@@ -116,9 +116,9 @@ fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
         priority: dice.pick(&[1, 2, 3]),
         slots: Some(dice.few(1, 4)),
         serialize_by_model: Some(dice.per_mille(700)),
-        max_models: None,
+        max_models: Some(dice.pick(&[1, 1, 2])),
         is_hosted: false,
-        overflow: Overflow::Member,
+        overflow: dice.pick(&[Overflow::Member, Overflow::Member, Overflow::Auto, Overflow::After(3000)]),
         weight: 1,
         models: dice.per_mille(500).then(|| some(dice)),
     }

@@ -36,7 +36,8 @@ struct Known {
 }
 
 pub(crate) struct Watch {
-    slots: BTreeMap<BackendId, (usize, bool)>,
+    /// Slots, and models at once.
+    slots: BTreeMap<BackendId, (usize, usize)>,
     known: BTreeMap<RequestId, Known>,
     names: BTreeMap<String, RequestId>,
     /// By what decides whom a request can go to.
@@ -60,7 +61,9 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(catalog: &Catalog, reloads: bool) -> Self {
         let slots = |backend: &supervisor::scheduler::catalog::Backend| {
-            (if reloads { 4 } else { backend.slots_at_first() as usize }, backend.swaps_at_first())
+            let models =
+                if backend.swaps_at_first() { backend.max_models.unwrap_or(1) as usize } else { usize::MAX };
+            (if reloads { 4 } else { backend.slots_at_first() as usize }, models)
         };
         Self {
             slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),
@@ -238,12 +241,13 @@ impl Watch {
             .filter(|(id, _)| id.backend == backend)
             .flat_map(|(_, worker)| worker.running.values().map(|attempt| &attempt.model))
             .collect();
-        let (slots, serializes) = self.slots[&backend];
+        let (slots, models) = self.slots[&backend];
         if attempts.len() > slots {
             return Err(format!("{} attempts on {slots} slots of {backend:?}", attempts.len()));
         }
-        if serializes && attempts.iter().any(|model| *model != attempts[0]) {
-            return Err(format!("two models at once on {backend:?}"));
+        let distinct: BTreeSet<_> = attempts.iter().collect();
+        if distinct.len() > models {
+            return Err(format!("{} models at once on {backend:?}", distinct.len()));
         }
         Ok(())
     }

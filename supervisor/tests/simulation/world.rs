@@ -293,6 +293,8 @@ impl<L: Laws> World<L> {
                 Effect::Publish(_)
                 | Effect::Changed(_)
                 | Effect::Ended(_)
+                | Effect::Learned(_)
+                | Effect::Decided { .. }
                 | Effect::Reply { .. }
                 | Effect::Note(_) => {}
             }

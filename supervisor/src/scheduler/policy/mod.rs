@@ -9,7 +9,6 @@ use std::fmt::Debug;
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId, RequestId};
 
-use super::backend::Backend;
 use super::catalog::Strategy;
 use super::lane::LaneKey;
 use super::model::ModelIx;
@@ -19,6 +18,7 @@ pub(super) use self::board::{Board, Room};
 
 mod board;
 mod deferred;
+mod expected;
 mod model_turns;
 
 /// A strategy.
@@ -38,10 +38,10 @@ pub(super) trait Policy: Debug + Send {
     /// asked twice without an event between, it waits both times.
     fn choose(&mut self, board: &Board<'_>, now: Time) -> Choice;
 
-    /// What the strategy thinks of `backend` for `model`, for operators.
-    fn opinion(&self, board: &Board<'_>, backend: &Backend, model: ModelIx, now: Time) -> Opinion {
-        let _ = (board, backend, model, now);
-        Opinion::default()
+    /// What the strategy thinks of backends for `model`, for operators; those it has no opinion of are left out.
+    fn opinions(&self, board: &Board<'_>, model: ModelIx, now: Time) -> Vec<(BackendId, Opinion)> {
+        let _ = (board, model, now);
+        Vec::new()
     }
 
     /// What `backend` is about to do, in a few words, if that is decided: `leaving qwen for llama, waited 4:02`.

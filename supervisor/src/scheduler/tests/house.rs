@@ -174,6 +174,11 @@ impl House {
         self.views()[&grant.worker.backend].name.clone()
     }
 
+    /// Its latest grant, as the frontend got it.
+    pub(super) fn lease(&self, request: RequestId) -> Grant {
+        self.grants[&request].clone()
+    }
+
     /// Whether it has a grant now.
     pub(super) fn runs(&self, request: RequestId) -> bool {
         self.record(request).state == ipc_proto::operator::RequestState::Running
@@ -225,6 +230,32 @@ impl House {
         let outcome =
             Outcome { status, failure, first_byte_us: Some(800), total_us: 2_000_100, bytes_sent: 5 };
         self.tell(Event::Closed { frontend: FRONTEND, request, outcome });
+    }
+
+    /// The frontend has come to the worker.
+    pub(super) fn come(&mut self, request: RequestId) {
+        let (worker, grant) = self.grant_of(request);
+        self.tell(Event::Started { worker, grant });
+    }
+
+    /// A whole good attempt that takes so long, `load_ms` of it before the answer begins.
+    pub(super) fn work(&mut self, request: RequestId, load_ms: u64, answer_ms: u64) {
+        self.come(request);
+        self.pass(load_ms);
+        let (worker, grant) = self.grant_of(request);
+        self.tell(Event::Begun { worker, grant, first_byte_us: load_ms * 1000 });
+        self.pass(answer_ms);
+        let finished = Finished {
+            grant,
+            ending: Ending::Complete,
+            usage: Usage::default(),
+            upstream_status: Some(200),
+            first_byte_us: Some(load_ms * 1000),
+            total_us: (load_ms + answer_ms) * 1000,
+            bytes_received: 5,
+        };
+        self.tell(Event::Finished { worker, finished: Box::new(finished) });
+        self.close(request, 200, None);
     }
 
     /// A whole good attempt.

@@ -4,9 +4,11 @@ mod children;
 mod facts;
 mod health;
 mod house;
+mod loading;
 mod loans;
 mod orders;
 mod refusals;
 mod retries;
+mod turns;
 
 use house::{House, backend, catalog, cloud};

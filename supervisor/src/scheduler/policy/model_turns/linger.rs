@@ -2,8 +2,9 @@
 //! quickly: an agent that runs a tool and comes back.
 
 use super::memory::Memory;
-use super::sight::{Departure, Server, Sight, Want, count};
+use super::sight::{Departure, Server, Sight, Want};
 use crate::clock::Time;
+use crate::scheduler::policy::expected::count;
 
 /// So few pauses seen say nothing.
 const LEAST_GAPS: u32 = 4;

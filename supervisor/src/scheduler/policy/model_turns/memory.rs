@@ -152,7 +152,7 @@ impl Memory {
     pub(super) fn note_holder(&mut self, model: ModelIx, has_holder: bool, now: Time) {
         let model = self.model_mut(model);
         if model.had_holder || has_holder {
-            model.held = now;
+            model.held = model.held.max(now);
         }
         model.had_holder = has_holder;
     }

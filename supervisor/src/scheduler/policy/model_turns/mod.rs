@@ -11,7 +11,6 @@ use self::memory::Memory;
 use self::sight::Sight;
 use super::{Board, Choice, Newcomer, News, Opinion, Placement, Policy};
 use crate::clock::Time;
-use crate::scheduler::backend::Backend;
 use crate::scheduler::model::ModelIx;
 
 mod claim;
@@ -22,8 +21,6 @@ mod pace;
 mod serve;
 mod shown;
 mod sight;
-#[cfg(test)]
-mod tests;
 mod wake;
 
 /// The strategy.
@@ -60,8 +57,8 @@ impl Policy for ModelTurns {
         })
     }
 
-    fn opinion(&self, board: &Board<'_>, backend: &Backend, model: ModelIx, now: Time) -> Opinion {
-        shown::opinion(&Sight::new(board, &self.memory, now), backend, model)
+    fn opinions(&self, board: &Board<'_>, model: ModelIx, now: Time) -> Vec<(BackendId, Opinion)> {
+        shown::opinions(&Sight::new(board, &self.memory, now), model)
     }
 
     fn next_of(&self, board: &Board<'_>, backend: BackendId, now: Time) -> Option<String> {

@@ -2,9 +2,8 @@
 //! that one client's batch neither delays the others nor keeps them from loading their models.
 
 use crate::clock::Time;
+use crate::scheduler::policy::expected::count;
 use crate::scheduler::policy::{Board, Newcomer};
-
-use super::sight::count;
 
 /// The place of `newcomer`: never before an earlier one of its client for the same model.
 pub(super) fn place(board: &Board<'_>, newcomer: &Newcomer<'_>) -> Time {

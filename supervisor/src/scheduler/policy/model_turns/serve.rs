@@ -1,7 +1,8 @@
 //! Rule 1: what is loaded is served, the model whose next request has waited longest first.
 
 use super::memory::Memory;
-use super::sight::{Server, Sight, Want, remaining_s};
+use super::sight::{Server, Sight, Want};
+use crate::scheduler::policy::expected::remaining_s;
 use crate::scheduler::policy::{Choice, Reason, Room};
 use crate::scheduler::residents::Hold;
 

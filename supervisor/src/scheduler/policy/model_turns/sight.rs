@@ -5,6 +5,7 @@ use crate::clock::Time;
 use crate::scheduler::backend::Backend;
 use crate::scheduler::lane::{Place, Waiter};
 use crate::scheduler::model::ModelIx;
+use crate::scheduler::policy::expected::count;
 use crate::scheduler::policy::{Board, Room};
 use crate::scheduler::queue::ModelQueue;
 use crate::scheduler::residents::{Hold, Resident};
@@ -90,7 +91,7 @@ impl<'a, 'b> Sight<'a, 'b> {
             overflow_us: board.overflow_after(backend),
             leaving: memory.leaving(backend.id),
             has_free_slot: backend.has_free_slot(),
-            residual_s: residual(board, backend, now),
+            residual_s: board.residual_s(backend, now),
             orphans: 0.0,
         });
         let names = board.models().all();
@@ -322,33 +323,4 @@ pub(super) struct Departure {
 /// Whether `resident` is leaving `server`.
 fn is_victim(server: &Server<'_>, resident: &Resident) -> bool {
     server.leaving.is_some_and(|leaving| leaving.victim == resident.model)
-}
-
-/// Until everything that runs on `backend` has ended, in seconds.
-fn residual(board: &Board<'_>, backend: &Backend, now: Time) -> f64 {
-    let of_grant = |grant: &crate::scheduler::grant::Grant| {
-        let service = board.service(backend, grant.resident);
-        match backend.residents.get(grant.resident) {
-            Some(resident) if resident.hold == Hold::Loading => {
-                let load = board.load(backend, grant.resident);
-                let rest = (load - grant.at.seconds_since(resident.since)).max(0.0);
-                remaining_s(service + rest, now.seconds_since(grant.at))
-            }
-            Some(resident) => remaining_s(service, now.seconds_since(grant.at.max(resident.since))),
-            None => remaining_s(service, now.seconds_since(grant.at)),
-        }
-    };
-    backend.grants.values().map(of_grant).fold(0.0, f64::max)
-}
-
-/// What is left of something that was expected to take `expected` seconds and has taken `elapsed`: an overrun is
-/// expected to need half as long again, so that nobody waits for ever for what must be done any moment.
-pub(super) fn remaining_s(expected: f64, elapsed: f64) -> f64 {
-    (expected - elapsed).max((elapsed - expected) / 2.0).max(expected / 10.0)
-}
-
-/// A count as a quantity.
-#[expect(clippy::cast_precision_loss, reason = "queues are shorter than 2^52")]
-pub(super) fn count(number: usize) -> f64 {
-    number as f64
 }
