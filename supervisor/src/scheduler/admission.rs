@@ -143,6 +143,9 @@ impl<L: Laws> Scheduler<L> {
 
     /// When a request of this class no longer yields to interactive ones.
     fn ripens(&self, admission: &Admission, class: Class, arrived: Time) -> Option<Time> {
+        if class == Class::Batch && !self.policy.heeds_classes() {
+            return Some(arrived);
+        }
         let client = self.catalog.clients.get(&admission.key);
         let max_wait = client.and_then(|client| client.max_wait_ms).or(self.catalog.knobs.max_wait_ms)?;
         (class == Class::Batch).then(|| arrived.plus_millis(max_wait.saturating_mul(RIPE_AFTER_WAITS)))

@@ -1,0 +1,62 @@
+//! The strategies that bind nothing: a backend with a free slot looks into the common queue and takes what its rule
+//! says. Of several idle backends the best by priority looks first, whatever the others hold.
+
+use std::fmt::Debug;
+
+use super::current::Currents;
+use super::desk::{Desk, Head, Whose};
+use super::{Board, Choice, News, Policy, Reason};
+use crate::clock::Time;
+
+/// What a backend takes.
+pub(super) trait PullRule: Debug + Send {
+    /// What the backend at `desk` takes now, if anything, and why if it has to load the model for it.
+    fn take<'d, 'b>(
+        &self,
+        board: &Board<'b>,
+        currents: &Currents,
+        desk: &'d Desk<'_, 'b>,
+    ) -> Option<(&'d Head<'b>, Reason)>;
+
+    /// Something has happened.
+    fn hear(&mut self, news: News) {
+        let _ = news;
+    }
+}
+
+/// A strategy that binds nothing.
+#[derive(Debug)]
+pub(super) struct Pull<R> {
+    rule: R,
+    currents: Currents,
+}
+
+impl<R: PullRule> Pull<R> {
+    /// The strategy of `rule`.
+    pub(super) fn new(rule: R) -> Self {
+        Self { rule, currents: Currents::default() }
+    }
+}
+
+impl<R: PullRule> Policy for Pull<R> {
+    fn heeds_classes(&self) -> bool {
+        false
+    }
+
+    fn news(&mut self, _board: &Board<'_>, news: News, _now: Time) {
+        self.currents.hear(news);
+        self.rule.hear(news);
+    }
+
+    fn choose(&mut self, board: &Board<'_>, now: Time) -> Choice {
+        let mut until: Option<Time> = None;
+        for backend in board.backends().iter().filter(|backend| backend.takes_more()) {
+            let desk = Desk::new(board, backend, self.currents.of(backend), Whose::Own, now);
+            if let Some((head, reason)) = self.rule.take(board, &self.currents, &desk) {
+                return desk.dispatch(head, reason);
+            }
+            until = [until, desk.opens()].into_iter().flatten().min();
+        }
+        Choice::Wait { until }
+    }
+}
