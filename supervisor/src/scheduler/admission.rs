@@ -64,7 +64,7 @@ impl<L: Laws> Scheduler<L> {
             arrived,
             order: self.last_order,
             place_at: arrived,
-            ripens: self.ripens(&admission, class, arrived),
+            ripens: None,
             has_waited: false,
             name,
             admission,
@@ -213,8 +213,10 @@ impl<L: Laws> Scheduler<L> {
             avoided: request.avoided,
             is_retry: request.has_waited,
         };
+        let ripens = self.ripens(&request.admission, request.class, request.arrived);
         let placement = self.consult(|policy, board| policy.place(board, &newcomer));
         if let Some(request) = self.requests.get_mut(&id) {
+            request.ripens = ripens;
             request.place_at = placement.at;
             request.lane.bound = placement.bound;
         }
@@ -225,6 +227,16 @@ impl<L: Laws> Scheduler<L> {
         if self.requests.get(&id).is_some_and(|request| matches!(request.stage, Stage::Queued { .. })) {
             self.leave_lane(turn, id);
             self.join_lane(turn, id);
+        }
+    }
+
+    /// Asks a strategy that is new for whom everybody waits.
+    pub(super) fn place_anew(&mut self, turn: &Turn<'_>) {
+        let waiters = self.queue.lanes().flat_map(|(_, lane)| lane.waiters());
+        let mut waiters: Vec<_> = waiters.map(|(_, it)| (it.arrived, it.place.order, it.request)).collect();
+        waiters.sort_unstable();
+        for (.., id) in waiters {
+            self.rebind(turn, id);
         }
     }
 
