@@ -6,7 +6,7 @@
 
 use ipc_proto::ids::{BackendId, RequestId};
 
-use super::{Board, Choice, Reason, Room};
+use super::{Board, Choice, Opinion, Reason, Room};
 use crate::clock::Time;
 use crate::scheduler::backend::Backend;
 use crate::scheduler::catalog::Overflow;
@@ -67,7 +67,7 @@ impl<'a, 'b> Desk<'a, 'b> {
             let unbound = LaneKey { bound: None, ..*key };
             let Some((_, waiter)) = board.head(&unbound, lane, backend.id) else { continue };
             match opening(board, backend, lane, waiter).filter(|opening| *opening > now) {
-                Some(later) => desk.opens = Some(desk.opens.map_or(later, |opens| opens.min(later))),
+                Some(later) => desk.opens = earlier(desk.opens, Some(later)),
                 None => desk.heads.push(Head {
                     request: waiter.request,
                     model: key.model,
@@ -163,4 +163,28 @@ fn opening(board: &Board<'_>, backend: &Backend, lane: &Lane, waiter: &Waiter) -
         .filter_map(|id| board.backend(*id))
         .filter(|backend| !is_reserve(backend) && backend.is_open());
     members.next().map(|_| waiter.arrived.plus_millis(after_ms))
+}
+
+/// The earlier of two times, of which either may be none.
+pub(super) fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// What speaks against the backends for `model`, for operators: each first serves what waits for the model it is at,
+/// which `current` tells, and a reserve is kept.
+pub(super) fn opinions(
+    board: &Board<'_>,
+    model: ModelIx,
+    current: impl Fn(&Backend) -> Option<ModelIx>,
+) -> Vec<(BackendId, Opinion)> {
+    let objection = |backend: &Backend| {
+        if let Overflow::After(after_ms) = backend.spec.overflow {
+            return Some(format!("kept for what has waited {} s", after_ms / 1000));
+        }
+        let current = current(backend).filter(|_| backend.swaps())?;
+        let comes_first = !board.serves(backend, current, model) && board.has_work(backend, current);
+        comes_first.then(|| format!("first serves what waits for {}", board.models().name(current)))
+    };
+    let said = board.backends().iter().filter_map(|backend| Some((backend.id, objection(backend)?)));
+    said.map(|(id, objection)| (id, Opinion { score: None, objection })).collect()
 }

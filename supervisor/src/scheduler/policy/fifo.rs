@@ -19,4 +19,8 @@ impl PullRule for Fifo {
     ) -> Option<(&'d Head<'b>, Reason)> {
         desk.oldest().filter(|head| desk.fits(head)).map(|head| (head, Reason::Turn))
     }
+
+    fn prefers_current(&self) -> bool {
+        false
+    }
 }

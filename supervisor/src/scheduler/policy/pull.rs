@@ -3,10 +3,13 @@
 
 use std::fmt::Debug;
 
+use ipc_proto::ids::BackendId;
+
 use super::current::Currents;
-use super::desk::{Desk, Head, Whose};
-use super::{Board, Choice, News, Policy, Reason};
+use super::desk::{Desk, Head, Whose, earlier, opinions};
+use super::{Board, Choice, News, Opinion, Policy, Reason};
 use crate::clock::Time;
+use crate::scheduler::model::ModelIx;
 
 /// What a backend takes.
 pub(super) trait PullRule: Debug + Send {
@@ -17,6 +20,11 @@ pub(super) trait PullRule: Debug + Send {
         currents: &Currents,
         desk: &'d Desk<'_, 'b>,
     ) -> Option<(&'d Head<'b>, Reason)>;
+
+    /// Whether what waits for the model a backend is at comes before what is older.
+    fn prefers_current(&self) -> bool {
+        true
+    }
 
     /// Something has happened.
     fn hear(&mut self, news: News) {
@@ -49,14 +57,21 @@ impl<R: PullRule> Policy for Pull<R> {
     }
 
     fn choose(&mut self, board: &Board<'_>, now: Time) -> Choice {
+        if !board.is_anything_free() {
+            return Choice::Wait { until: None };
+        }
         let mut until: Option<Time> = None;
         for backend in board.backends().iter().filter(|backend| backend.takes_more()) {
             let desk = Desk::new(board, backend, self.currents.of(backend), Whose::Own, now);
             if let Some((head, reason)) = self.rule.take(board, &self.currents, &desk) {
                 return desk.dispatch(head, reason);
             }
-            until = [until, desk.opens()].into_iter().flatten().min();
+            until = earlier(until, desk.opens());
         }
         Choice::Wait { until }
+    }
+
+    fn opinions(&self, board: &Board<'_>, model: ModelIx, _now: Time) -> Vec<(BackendId, Opinion)> {
+        opinions(board, model, |backend| self.currents.of(backend).filter(|_| self.rule.prefers_current()))
     }
 }

@@ -5,15 +5,15 @@
 //! that waits elsewhere moves there if the rule would bind it there today. A rule that goes by turn or by lot is not
 //! asked twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use ipc_proto::ids::{BackendId, RequestId};
 
 use super::current::Currents;
 use super::deferred::drain;
-use super::desk::{Desk, Head, Whose, is_reserve};
-use super::{Board, Choice, Newcomer, News, Placement, Policy, Reason};
+use super::desk::{Desk, Head, Whose, earlier, is_reserve, opinions};
+use super::{Board, Choice, Newcomer, News, Opinion, Placement, Policy, Reason};
 use crate::clock::Time;
 use crate::scheduler::backend::Backend;
 use crate::scheduler::lane::{Lane, LaneKey};
@@ -30,6 +30,11 @@ pub(super) trait PushRule: Debug + Send {
         None
     }
 
+    /// Whether what waits for the model a backend is at comes before what is older.
+    fn prefers_current(&self) -> bool {
+        true
+    }
+
     /// What the backend at `desk` takes of what is bound to it.
     fn take<'d, 'b>(&self, desk: &'d Desk<'_, 'b>) -> Option<&'d Head<'b>> {
         drain(desk).map(|(head, _)| head)
@@ -42,26 +47,25 @@ pub(super) struct Crowd<'a, 'b> {
     currents: &'a Currents,
     /// Requests that wait, by the backend they are bound to.
     waiting: BTreeMap<BackendId, usize>,
+    /// The backend to which a request is bound that is asked about, and does not count.
+    absent: Option<BackendId>,
 }
 
 impl<'a, 'b> Crowd<'a, 'b> {
-    /// The backends as they are, but for a request that is bound to `absent` and does not count.
-    fn new(board: &'a Board<'b>, currents: &'a Currents, absent: Option<BackendId>) -> Self {
+    fn new(board: &'a Board<'b>, currents: &'a Currents) -> Self {
         let mut waiting: BTreeMap<BackendId, usize> = BTreeMap::new();
         for (key, lane) in board.lanes() {
             if let Some(bound) = key.bound {
                 *waiting.entry(bound).or_default() += lane.len();
             }
         }
-        if let Some(waiting) = absent.and_then(|absent| waiting.get_mut(&absent)) {
-            *waiting = waiting.saturating_sub(1);
-        }
-        Self { board, currents, waiting }
+        Self { board, currents, waiting, absent: None }
     }
 
     /// What runs on `backend`, and what waits for it.
     pub(super) fn load(&self, backend: &Backend) -> usize {
-        backend.grants.len() + self.waiting.get(&backend.id).copied().unwrap_or(0)
+        let waiting = self.waiting.get(&backend.id).copied().unwrap_or(0);
+        backend.grants.len() + waiting - usize::from(self.absent == Some(backend.id))
     }
 
     /// Whether `backend` is at `model`.
@@ -76,12 +80,14 @@ impl<'a, 'b> Crowd<'a, 'b> {
 pub(super) struct Push<R> {
     rule: R,
     currents: Currents,
+    /// Whether every binding has been looked at since some backend has changed.
+    is_settled: bool,
 }
 
 impl<R: PushRule> Push<R> {
     /// The strategy of `rule`.
     pub(super) fn new(rule: R) -> Self {
-        Self { rule, currents: Currents::default() }
+        Self { rule, currents: Currents::default(), is_settled: false }
     }
 
     fn desk<'a, 'b>(
@@ -95,18 +101,49 @@ impl<R: PushRule> Push<R> {
     }
 
     /// The request for which the backend at `desk`, where nobody waits, is the right one today. What waits for the
-    /// model it is at comes first.
-    fn newly_bound<'d, 'b>(&self, board: &Board<'b>, desk: &'d Desk<'_, 'b>) -> Option<&'d Head<'b>> {
-        let mut right = desk.heads().filter(|head| {
-            let crowd = Crowd::new(board, &self.currents, head.key.bound);
-            let fit = choices(board, &head.lane.candidates, head.avoided);
-            desk.fits(head) && self.rule.would_bind(&crowd, head.model, &fit) == Some(desk.backend().id)
-        });
-        let first = right.next()?;
-        if desk.is_current(first.model) {
-            return Some(first);
+    /// model it is at comes first. Of each model only the oldest is asked about: nobody of its model overtakes it.
+    fn newly_bound<'d, 'b>(&self, crowd: &mut Crowd<'_, 'b>, desk: &'d Desk<'_, 'b>) -> Option<&'d Head<'b>> {
+        let mut asked = BTreeSet::new();
+        let mut first = None;
+        for head in desk.heads() {
+            if !asked.insert(head.model) || !desk.fits(head) {
+                continue;
+            }
+            crowd.absent = head.key.bound;
+            let fit = choices(crowd.board, &head.lane.candidates, head.avoided);
+            if self.rule.would_bind(crowd, head.model, &fit) != Some(desk.backend().id) {
+                continue;
+            }
+            if desk.is_current(head.model) {
+                return Some(head);
+            }
+            first = first.or(Some(head));
         }
-        Some(right.find(|head| desk.is_current(head.model)).unwrap_or(first))
+        first
+    }
+
+    /// What one of `idle`, where nobody waits, begins of what is bound to others; else when it may.
+    fn relieve<'b>(
+        &self,
+        board: &Board<'b>,
+        idle: &[&'b Backend],
+        now: Time,
+    ) -> Result<Choice, Option<Time>> {
+        let mut opens: Option<Time> = None;
+        let mut crowd = Crowd::new(board, &self.currents);
+        for backend in idle {
+            let desk = self.desk(board, backend, Whose::Others, now);
+            let head = if is_reserve(backend) {
+                desk.oldest_that_fits()
+            } else {
+                self.newly_bound(&mut crowd, &desk)
+            };
+            if let Some(head) = head {
+                return Ok(desk.dispatch(head, Reason::Idle));
+            }
+            opens = earlier(opens, desk.opens());
+        }
+        Err(opens)
     }
 }
 
@@ -117,41 +154,45 @@ impl<R: PushRule> Policy for Push<R> {
 
     fn place(&mut self, board: &Board<'_>, newcomer: &Newcomer<'_>) -> Placement {
         let fit = choices(board, newcomer.candidates, newcomer.avoided);
-        let crowd = Crowd::new(board, &self.currents, None);
+        let crowd = Crowd::new(board, &self.currents);
         let bound = (!fit.is_empty()).then(|| self.rule.bind(&crowd, newcomer.lane.model, &fit));
         Placement { at: newcomer.arrived, bound }
     }
 
     fn news(&mut self, _board: &Board<'_>, news: News, _now: Time) {
+        self.is_settled &= news != News::Surveyed;
         self.currents.hear(news);
     }
 
     fn choose(&mut self, board: &Board<'_>, now: Time) -> Choice {
-        if let Some(request) = misplaced(board) {
+        if !self.is_settled
+            && let Some(request) = misplaced(board)
+        {
             return Choice::Rebind { request };
         }
+        self.is_settled = true;
+        debug_assert_eq!(misplaced(board), None, "bindings change with the backends alone");
         let mut until: Option<Time> = None;
-        let mut at_leisure = Vec::new();
+        let mut idle = Vec::new();
         for backend in board.backends().iter().filter(|backend| backend.takes_more()) {
             let desk = self.desk(board, backend, Whose::Own, now);
             if let Some(head) = self.rule.take(&desk) {
                 return desk.dispatch(head, Reason::Bound);
             }
             if desk.oldest().is_none() {
-                at_leisure.push(*backend);
+                idle.push(*backend);
             }
-            until = [until, desk.opens()].into_iter().flatten().min();
+            until = earlier(until, desk.opens());
         }
-        for backend in at_leisure {
-            let desk = self.desk(board, backend, Whose::Others, now);
-            let head =
-                if is_reserve(backend) { desk.oldest_that_fits() } else { self.newly_bound(board, &desk) };
-            if let Some(head) = head {
-                return desk.dispatch(head, Reason::Idle);
-            }
-            until = [until, desk.opens()].into_iter().flatten().min();
+        if idle.is_empty() {
+            return Choice::Wait { until };
         }
-        Choice::Wait { until }
+        let relief = self.relieve(board, &idle, now);
+        relief.unwrap_or_else(|opens| Choice::Wait { until: earlier(until, opens) })
+    }
+
+    fn opinions(&self, board: &Board<'_>, model: ModelIx, _now: Time) -> Vec<(BackendId, Opinion)> {
+        opinions(board, model, |backend| self.currents.of(backend).filter(|_| self.rule.prefers_current()))
     }
 }
 

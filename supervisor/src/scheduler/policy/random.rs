@@ -37,6 +37,10 @@ impl PushRule for Lottery {
         winner.expect("the weights add up to the total").id
     }
 
+    fn prefers_current(&self) -> bool {
+        false
+    }
+
     fn take<'d, 'b>(&self, desk: &'d Desk<'_, 'b>) -> Option<&'d Head<'b>> {
         desk.oldest().filter(|head| desk.fits(head))
     }

@@ -1,5 +1,7 @@
 //! What holds under every strategy.
 
+use std::sync::Arc;
+
 use ipc_proto::control::{Class, Ending, ProbeFailureKind};
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::ids::RequestId;
@@ -11,7 +13,6 @@ use super::{
 };
 use crate::scheduler::Event;
 use crate::scheduler::catalog::{Catalog, Strategy};
-use std::sync::Arc;
 
 /// One backend with these models.
 fn one(strategy: Strategy, models: &[&str]) -> Catalog {
@@ -260,5 +261,20 @@ fn a_client_that_leaves_makes_way() {
         let next = house.ask("m");
         house.tell(Event::Withdraw { frontend: FRONTEND, request: in_the_way });
         assert!(house.runs(first) && house.runs(next), "{strategy:?}");
+    }
+}
+
+#[test]
+fn who_asks_why_is_told_what_comes_first() {
+    for strategy in ALL {
+        let mut two = backend("a", 1, &["m", "n"]);
+        two.max_models = Some(2);
+        let mut house = house(strategy, vec![two]);
+        let (_, first, id) = (house.ask("m"), house.ask("m"), house.ask("n"));
+        assert!(!house.runs(first) && !house.runs(id));
+        let explained = house.scheduler.explain(house.now, &id.to_string()).unwrap();
+        let verdict = explained.decisions.last().map(|it| it.candidates[0].verdict.clone());
+        let comes_first = verdict.unwrap().starts_with("first serves what waits for m");
+        assert_eq!(comes_first, DRAINING.contains(&strategy), "{strategy:?}");
     }
 }

@@ -4,7 +4,7 @@ use ipc_proto::control::ProbeFailureKind;
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::RequestId;
 
-use super::{ALL, House, backend, cloud, house, places};
+use super::{ALL, House, PULL, backend, cloud, house, places};
 use crate::scheduler::catalog::{Backend, Overflow, Strategy};
 
 /// A local backend, and a better one in the cloud for what has waited five seconds.
@@ -20,6 +20,13 @@ fn sch_18_the_reserve_is_untouched_within_the_wait() {
         let asked: Vec<RequestId> = (0..3).map(|_| house.ask("m")).collect();
         house.pass(4999);
         assert_eq!(places(&house, &asked), ["local", "", ""], "{strategy:?}");
+        let why = house.scheduler.explain(house.now, &asked[1].to_string()).unwrap();
+        let verdict = if PULL.contains(&strategy) {
+            "kept for what has waited 5 s"
+        } else {
+            "is bound to another backend"
+        };
+        assert!(why.decisions[0].candidates[0].verdict.contains(verdict), "{strategy:?}: {why:?}");
         house.pass(1);
         assert_eq!(
             places(&house, &asked),
