@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use supervisor::scheduler::catalog::Strategy;
 use supervisor::scheduler::laws::{Laws, Sound};
 
 #[path = "simulation/dice.rs"]
@@ -67,6 +68,15 @@ fn every_seed_ends_well() {
     let (good, all) = (ends[""], ends.values().sum::<u64>());
     assert!(loans * 50 > all, "hardly anything is lent: {loans} of {all}");
     assert!(good * 3 > all, "the world is so bad that it shows nothing: {good} of {all} ended well");
+}
+
+#[test]
+fn every_seed_ends_well_under_every_strategy() {
+    for seed in 0..number("PROXYLM_SIM_SEEDS").unwrap_or(SEEDS) {
+        let strategy = Strategy::ALL[usize::try_from(seed).expect("few seeds") % Strategy::ALL.len()];
+        let how = Run { strategy: Some(strategy), ..Run::default() };
+        run::<Sound>(seed, how).unwrap_or_else(|wrong| panic!("{}, seed {seed}: {wrong}", strategy.as_str()));
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl<L: Laws> Scheduler<L> {
             arrived,
             order: self.last_order,
             place_at: arrived,
-            ripens: self.ripens(&admission, class, arrived),
+            ripens: None,
             has_waited: false,
             name,
             admission,
@@ -143,6 +143,9 @@ impl<L: Laws> Scheduler<L> {
 
     /// When a request of this class no longer yields to interactive ones.
     fn ripens(&self, admission: &Admission, class: Class, arrived: Time) -> Option<Time> {
+        if class == Class::Batch && !self.policy.heeds_classes() {
+            return Some(arrived);
+        }
         let client = self.catalog.clients.get(&admission.key);
         let max_wait = client.and_then(|client| client.max_wait_ms).or(self.catalog.knobs.max_wait_ms)?;
         (class == Class::Batch).then(|| arrived.plus_millis(max_wait.saturating_mul(RIPE_AFTER_WAITS)))
@@ -210,8 +213,10 @@ impl<L: Laws> Scheduler<L> {
             avoided: request.avoided,
             is_retry: request.has_waited,
         };
+        let ripens = self.ripens(&request.admission, request.class, request.arrived);
         let placement = self.consult(|policy, board| policy.place(board, &newcomer));
         if let Some(request) = self.requests.get_mut(&id) {
+            request.ripens = ripens;
             request.place_at = placement.at;
             request.lane.bound = placement.bound;
         }
@@ -222,6 +227,16 @@ impl<L: Laws> Scheduler<L> {
         if self.requests.get(&id).is_some_and(|request| matches!(request.stage, Stage::Queued { .. })) {
             self.leave_lane(turn, id);
             self.join_lane(turn, id);
+        }
+    }
+
+    /// Asks a strategy that is new for whom everybody waits.
+    pub(super) fn place_anew(&mut self, turn: &Turn<'_>) {
+        let waiters = self.queue.lanes().flat_map(|(_, lane)| lane.waiters());
+        let mut waiters: Vec<_> = waiters.map(|(_, it)| (it.arrived, it.place.order, it.request)).collect();
+        waiters.sort_unstable();
+        for (.., id) in waiters {
+            self.rebind(turn, id);
         }
     }
 

@@ -296,6 +296,9 @@ impl<L: Laws> Scheduler<L> {
         }
         if let Some(newcomer) = self.changes.newcomer.take() {
             self.bound_queue(turn, newcomer);
+            if std::mem::take(&mut self.changes.work) {
+                self.dispatch(turn);
+            }
         }
         if std::mem::take(&mut self.changes.directory) {
             self.publish(turn);

@@ -18,7 +18,8 @@ impl<L: Laws> Scheduler<L> {
         if self.is_stopping() {
             return;
         }
-        if self.catalog.strategy != catalog.strategy {
+        let is_new_strategy = self.catalog.strategy != catalog.strategy;
+        if is_new_strategy {
             self.policy = policy::named(catalog.strategy, self.random.between(0, u64::MAX - 1));
             self.changes.work = true;
         }
@@ -41,6 +42,9 @@ impl<L: Laws> Scheduler<L> {
             }
         }
         self.rank();
+        if is_new_strategy {
+            self.place_anew(turn);
+        }
         self.fill_seats(turn);
         self.changes.terrain = true;
         self.changes.directory = true;

@@ -104,6 +104,17 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// Puts `strategy` in force, and gives it weights and a bound to go by.
+    pub(crate) fn try_out(&mut self, dice: &mut Dice, strategy: Strategy) {
+        self.catalog.strategy = strategy;
+        self.catalog.knobs.max_consecutive_per_model = dice.few(0, 3);
+        for backend in self.catalog.backends.values_mut() {
+            backend.weight = dice.few(0, 2);
+        }
+    }
+}
+
 fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
     // The first has every model, so that most requests are for somebody.
     let some = |dice: &mut Dice| -> Vec<ModelName> {

@@ -7,7 +7,7 @@ use ipc_proto::control::{Grant, ToFrontend};
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, ModelName, RequestId, WorkerId};
 use supervisor::clock::Time;
-use supervisor::scheduler::catalog::Catalog;
+use supervisor::scheduler::catalog::{Catalog, Strategy};
 use supervisor::scheduler::laws::Laws;
 use supervisor::scheduler::{Effect, Event, Scheduler};
 
@@ -36,6 +36,8 @@ struct Known {
 }
 
 pub(crate) struct Watch {
+    /// Whether requests are bound to a backend when they come: they may be overtaken on another.
+    is_binding: bool,
     /// Slots, and models at once.
     slots: BTreeMap<BackendId, (usize, usize)>,
     known: BTreeMap<RequestId, Known>,
@@ -65,7 +67,12 @@ impl Watch {
                 if backend.swaps_at_first() { backend.max_models.unwrap_or(1) as usize } else { usize::MAX };
             (if reloads { 4 } else { backend.slots_at_first() as usize }, models)
         };
+        let is_binding = matches!(
+            catalog.strategy,
+            Strategy::ModelAffinityLeastBusy | Strategy::LeastBusy | Strategy::RoundRobin | Strategy::Random
+        );
         Self {
+            is_binding,
             slots: catalog.backends.iter().map(|(id, backend)| (*id, slots(backend))).collect(),
             known: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -195,6 +202,9 @@ impl Watch {
 
     /// Within a model, nobody is overtaken who could have had the same slot.
     fn in_order(&self, now: Time, lane: &Lane, order: u64, backend: BackendId) -> Result<(), String> {
+        if self.is_binding {
+            return Ok(());
+        }
         let could_go = |waiting: &Waiting| {
             let has_paused = !waiting.is_retry || now.since(waiting.since) > LONGEST_PAUSE_MS * 1000;
             waiting.order < order && has_paused && waiting.failed_on != Some(backend)

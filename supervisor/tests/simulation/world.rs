@@ -7,6 +7,7 @@ use ipc_proto::control::{Grant, ToFrontend, ToWorker};
 use ipc_proto::failure::Failure;
 use ipc_proto::ids::{BackendId, FrontendId, GrantId, ModelName, RequestId, WorkerId};
 use supervisor::clock::Time;
+use supervisor::scheduler::catalog::Strategy;
 use supervisor::scheduler::laws::Laws;
 use supervisor::scheduler::{Effect, Event, Order, Scheduler};
 
@@ -28,6 +29,8 @@ pub(crate) struct Run {
     pub(crate) is_kept: bool,
     /// Workers forget what was revoked.
     pub(crate) has_no_tombstones: bool,
+    /// The strategy, and odder backends for it to choose from; else the default scenario.
+    pub(crate) strategy: Option<Strategy>,
 }
 
 /// What a frontend hears on a data connection.
@@ -116,7 +119,10 @@ pub(crate) struct World<L: Laws> {
 impl<L: Laws> World<L> {
     pub(crate) fn new(seed: u64, how: Run) -> Self {
         let mut dice = Dice::new(seed);
-        let scenario = Scenario::draw(&mut dice);
+        let mut scenario = Scenario::draw(&mut dice);
+        if let Some(strategy) = how.strategy {
+            scenario.try_out(&mut dice, strategy);
+        }
         let scheduler = Scheduler::under_laws(Arc::new(scenario.catalog.clone()), seed, 0);
         let upstreams = scenario
             .catalog

@@ -107,14 +107,6 @@ impl<'a> Board<'a> {
         self.queue.lanes()
     }
 
-    /// The lanes, the one whose head comes first first.
-    pub(in crate::scheduler) fn lanes_by_head(&self) -> Vec<(&'a LaneKey, &'a Lane)> {
-        let mut lanes: Vec<_> =
-            self.lanes().filter_map(|(key, lane)| Some((lane.head()?.0, key, lane))).collect();
-        lanes.sort_unstable_by_key(|(precedence, ..)| *precedence);
-        lanes.into_iter().map(|(_, key, lane)| (key, lane)).collect()
-    }
-
     /// The backends in use, best first.
     pub(in crate::scheduler) fn backends(&self) -> &[&'a Backend] {
         &self.ranked
@@ -143,17 +135,6 @@ impl<'a> Board<'a> {
     /// Whether any backend could take one more attempt.
     pub(in crate::scheduler) fn is_anything_free(&self) -> bool {
         self.ranked.iter().any(|backend| backend.takes_more())
-    }
-
-    /// The backends that could take one more attempt of `lane`, best first.
-    pub(in crate::scheduler) fn takers(
-        &self,
-        key: &'a LaneKey,
-        lane: &'a Lane,
-    ) -> impl Iterator<Item = &'a Backend> + use<'a> {
-        let backends = self.backends;
-        let all = lane.candidates.iter().filter(|id| key.bound.is_none_or(|bound| bound == **id));
-        all.filter_map(move |id| backends.get(id)).filter(|backend| backend.takes_more())
     }
 
     /// The next request of `lane` that may go to `backend`: one that failed there may not while there is another

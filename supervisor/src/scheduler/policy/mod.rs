@@ -15,14 +15,32 @@ use super::model::ModelIx;
 use crate::clock::Time;
 
 pub(super) use self::board::{Board, Room};
+use self::pull::Pull;
+use self::push::Push;
 
+mod affinity;
 mod board;
+mod coverage;
+mod current;
 mod deferred;
+mod desk;
 mod expected;
+mod fair_share;
+mod fifo;
+mod least_busy;
 mod model_turns;
+mod pull;
+mod push;
+mod random;
+mod round_robin;
 
 /// A strategy.
 pub(super) trait Policy: Debug + Send {
+    /// Whether batch requests yield to interactive ones within a model. If not, all compete by their place.
+    fn heeds_classes(&self) -> bool {
+        true
+    }
+
     /// Where a new or retried request waits. Unless the strategy says otherwise: by arrival, bound to nobody.
     fn place(&mut self, board: &Board<'_>, newcomer: &Newcomer<'_>) -> Placement {
         let _ = board;
@@ -58,10 +76,16 @@ pub(super) trait Policy: Debug + Send {
 
 /// The strategy of this name, with nothing remembered; `seed` is for those that draw lots.
 pub(super) fn named(strategy: Strategy, seed: u64) -> Box<dyn Policy> {
-    let _ = seed;
     match strategy {
         Strategy::ModelTurns => Box::<model_turns::ModelTurns>::default(),
-        _ => Box::new(deferred::Deferred),
+        Strategy::DeferredModelThenCapable => Box::new(Pull::new(deferred::Deferred)),
+        Strategy::PreserveModelCoverage => Box::new(Pull::new(coverage::Coverage)),
+        Strategy::FairShareRoundRobin => Box::new(Pull::new(fair_share::FairShare::default())),
+        Strategy::Fifo => Box::new(Pull::new(fifo::Fifo)),
+        Strategy::ModelAffinityLeastBusy => Box::new(Push::new(affinity::Affinity)),
+        Strategy::LeastBusy => Box::new(Push::new(least_busy::LeastBusy)),
+        Strategy::RoundRobin => Box::new(Push::new(round_robin::RoundRobin::default())),
+        Strategy::Random => Box::new(Push::new(random::Lottery::new(seed))),
     }
 }
 
@@ -199,6 +223,8 @@ pub enum Reason {
     Bound,
     /// It was the request's turn, whatever is loaded.
     Turn,
+    /// It had nothing to do, unlike the one the request was bound to.
+    Idle,
 }
 
 impl Reason {
@@ -216,6 +242,7 @@ impl Reason {
             Self::Switch => "switch",
             Self::Bound => "bound",
             Self::Turn => "turn",
+            Self::Idle => "idle",
         }
     }
 }

@@ -4,6 +4,7 @@ use ipc_proto::control::{Ending, LoadedModel, ProbeReport};
 use ipc_proto::ids::{ModelName, RequestId};
 
 use super::{House, backend, catalog, cloud};
+use crate::scheduler::catalog::Strategy;
 
 /// Asks for `models`, one after the other, while one backend is busy with `current`; gives the order of service.
 fn order_of_service(offered: &[&str], current: &str, models: &[&str]) -> Vec<usize> {
@@ -91,17 +92,6 @@ fn sch_10_two_requests_within_a_millisecond_keep_two_idle_backends_busy() {
 }
 
 #[test]
-fn sch_04_the_backend_that_has_the_model_wins_over_a_better_one_that_has_not() {
-    let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
-    let (first, second) = (house.ask("n"), house.ask("m"));
-    house.complete(first);
-    house.complete(second);
-    let third = house.ask("m");
-    assert_eq!(house.place(third), "b");
-    assert!(!house.record(third).swap);
-}
-
-#[test]
 fn the_cloud_comes_after_an_idle_better_backend_and_before_waiting() {
     let mut house = House::with(vec![backend("local", 1, &["m", "n"]), cloud("cloud", 9, &["m", "n"])]);
     let asked: Vec<RequestId> = ["m", "m", "n"].iter().map(|model| house.ask(model)).collect();
@@ -150,7 +140,9 @@ fn sch_11_swaps_are_counted_when_they_come_true() {
 
 #[test]
 fn what_the_backend_says_is_loaded_counts_when_it_is_idle() {
-    let mut house = House::with(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
+    let mut catalog = catalog(vec![backend("a", 1, &["m", "n"]), backend("b", 2, &["m", "n"])]);
+    catalog.strategy = Strategy::ModelAffinityLeastBusy;
+    let mut house = House::of(catalog);
     let report = |loaded: &str| ProbeReport {
         models: Ok(Vec::new()),
         loaded: Some(vec![LoadedModel { id: ModelName::new(loaded), context: None }]),

@@ -184,6 +184,12 @@ impl House {
         self.record(request).state == ipc_proto::operator::RequestState::Running
     }
 
+    /// Whether it lives and has a grant now.
+    pub(super) fn grant_is_live(&self, request: RequestId) -> bool {
+        let record = self.scheduler.record(self.now, request);
+        record.is_some_and(|record| record.state == ipc_proto::operator::RequestState::Running)
+    }
+
     pub(super) fn grant_of(&self, request: RequestId) -> (WorkerId, GrantId) {
         let grant = &self.grants[&request];
         (grant.worker, grant.grant)

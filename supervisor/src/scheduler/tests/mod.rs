@@ -9,6 +9,7 @@ mod loans;
 mod orders;
 mod refusals;
 mod retries;
+mod strategies;
 mod turns;
 
 use house::{House, backend, catalog, cloud};
