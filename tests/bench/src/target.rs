@@ -143,6 +143,7 @@ impl Demo {
         let database = folder.path().join("demo.db");
         let text = format!(
             "proxy: {{ host: 127.0.0.1 }}\nauth: {{ mode: none }}\nrouting: {{ strategy: {strategy} }}\n\
+             scheduler: {{ max_wait: 15 }}\n\
              storage: {{ database_path: {} }}\n",
             database.display()
         );
