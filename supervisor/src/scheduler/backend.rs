@@ -213,16 +213,6 @@ impl Backend {
         self.has_free_slot() && self.is_open()
     }
 
-    /// Forgets what it holds but for what runs there, for a backend that begins or ceases to swap.
-    pub(super) fn recount_residents(&mut self, now: Time) {
-        let running = self.grants.values().map(|grant| grant.resident);
-        if self.swaps() {
-            self.residents.recount(running, now);
-        } else {
-            self.residents = Residents::default();
-        }
-    }
-
     /// Its worker of today.
     pub(super) fn worker_id(&self) -> WorkerId {
         WorkerId { backend: self.id, generation: self.worker.generation }

@@ -4,8 +4,10 @@
 use super::backend::Backend;
 use super::laws::Laws;
 use super::mode::Mode;
+use super::residents::Residents;
 use super::timer::Timer;
 use super::{Scheduler, Turn};
+use crate::clock::Time;
 
 /// Attempts at once on a backend that swaps freely and says nothing.
 const FREE_SLOTS: u32 = 8;
@@ -58,6 +60,16 @@ impl Backend {
         self.capacity.slots = slots.filter(|slots| *slots > 0).or(self.capacity.slots);
         self.capacity.max_models = max_models.filter(|models| *models > 0).or(self.capacity.max_models);
         self.capacity_changed();
+    }
+
+    /// Forgets what it holds but for what runs there, for a backend that begins or ceases to swap.
+    pub(super) fn recount_residents(&mut self, now: Time) {
+        let running = self.grants.values().map(|grant| grant.resident);
+        if self.swaps() {
+            self.residents.recount(running, now);
+        } else {
+            self.residents = Residents::default();
+        }
     }
 
     /// What runs stays, also if less fits now.

@@ -41,8 +41,8 @@ impl<L: Laws> Scheduler<L> {
             total_us: finished.total_us,
             first_byte_us: finished.first_byte_us,
             loaded: granted.is_swap,
-            after_load: granted.waits_for_load,
-            concurrent: granted.concurrent,
+            after_load: granted.start.waits_for_load,
+            concurrent: granted.start.concurrent,
         };
         self.measure_mode(turn, granted, &observation);
         self.learner.learn(&observation);
@@ -54,7 +54,7 @@ impl<L: Laws> Scheduler<L> {
     fn measure_mode(&mut self, turn: &mut Turn<'_>, granted: &Grant, observation: &Observation) {
         let Some(backend) = self.backends.get_mut(&observation.backend) else { return };
         let Some(first_byte_us) = observation.first_byte_us else { return };
-        if backend.spec.serialize_by_model.is_some() || granted.waits_for_load {
+        if backend.spec.serialize_by_model.is_some() || granted.start.waits_for_load {
             return;
         }
         let (swaps, model) = (backend.swaps(), self.models.learned(granted.model));
@@ -62,7 +62,7 @@ impl<L: Laws> Scheduler<L> {
             self.learner.predict(observation.backend, model, observation.endpoint, input, 0)
         });
         let seconds = Time(first_byte_us).seconds_since(Time(0)) - prompt_s.unwrap_or(0.0);
-        if backend.capacity.mode.measured(granted.is_change, seconds, swaps) {
+        if backend.capacity.mode.measured(granted.start.is_change, seconds, swaps) {
             backend.recount_residents(turn.now);
             backend.capacity_changed();
             turn.note(Note::Mode { backend: backend.spec.name.clone(), swaps: !swaps });

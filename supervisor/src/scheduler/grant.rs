@@ -37,6 +37,17 @@ pub(super) enum GrantStage {
     Revoking,
 }
 
+/// How things stood when an attempt was sent: what its duration can teach depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Start {
+    /// Whether it waits for a load that another attempt began.
+    pub(super) waits_for_load: bool,
+    /// Whether the attempt sent before it was for another model.
+    pub(super) is_change: bool,
+    /// Attempts on the backend, itself included.
+    pub(super) concurrent: u32,
+}
+
 /// A live grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Grant {
@@ -51,12 +62,8 @@ pub(super) struct Grant {
     pub(super) at: Time,
     /// Whether it made the backend load its model.
     pub(super) is_swap: bool,
-    /// Whether it waits for a load that another attempt began.
-    pub(super) waits_for_load: bool,
-    /// Whether the attempt sent before it was for another model.
-    pub(super) is_change: bool,
-    /// Attempts on the backend at its begin, itself included.
-    pub(super) concurrent: u32,
+    /// How things stood when it was sent.
+    pub(super) start: Start,
     /// Whether its failure has been held against the backend.
     is_blamed: bool,
 }
@@ -78,9 +85,7 @@ impl Grant {
             stage,
             at,
             is_swap: false,
-            waits_for_load: false,
-            is_change: false,
-            concurrent: 1,
+            start: Start { waits_for_load: false, is_change: false, concurrent: 1 },
             is_blamed: false,
         }
     }
@@ -134,6 +139,11 @@ impl<L: Laws> Scheduler<L> {
             attempt: request.attempts,
         };
         let held = backend.residents.get(resident);
+        let start = Start {
+            waits_for_load: !is_swap && held.is_some_and(|held| held.hold == Hold::Loading),
+            is_change: backend.capacity.mode.sent(&request.name),
+            concurrent: u32::try_from(backend.attempts()).unwrap_or(u32::MAX).saturating_add(1),
+        };
         let taken = Grant {
             request: id,
             worker,
@@ -142,9 +152,7 @@ impl<L: Laws> Scheduler<L> {
             stage,
             at: turn.now,
             is_swap,
-            waits_for_load: !is_swap && held.is_some_and(|held| held.hold == Hold::Loading),
-            is_change: backend.capacity.mode.sent(&request.name),
-            concurrent: u32::try_from(backend.grants.len()).unwrap_or(u32::MAX).saturating_add(1),
+            start,
             is_blamed: false,
         };
         backend.grants.insert(grant, taken);

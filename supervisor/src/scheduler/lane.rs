@@ -133,9 +133,7 @@ impl Lane {
 
     /// Whether some request avoids `backend`.
     pub(super) fn has_avoiding(&self, backend: BackendId) -> bool {
-        [Standing::Prompt, Standing::Ripe, Standing::Batch]
-            .into_iter()
-            .any(|standing| self.rows.contains_key(&(Some(backend), standing)))
+        self.rows.keys().any(|(avoided, _)| *avoided == Some(backend))
     }
 
     /// Every request, in no particular order.

@@ -105,7 +105,7 @@ impl ModelQueue {
     /// Whether a request that is due at `now` comes from a client with nothing waiting in any of `others`.
     pub(super) fn has_due_stranger_to<'a>(
         &self,
-        others: impl Iterator<Item = &'a Self> + Clone,
+        others: &(impl Iterator<Item = &'a Self> + Clone),
         now: Time,
     ) -> bool {
         self.clients.iter().any(|(client, waiting)| {
@@ -336,9 +336,9 @@ mod tests {
         let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
         queue.insert(lane, waiter(5, Class::Interactive), Time(0), Vec::new);
         let waiting = queue.of(lane.model);
-        assert!(!waiting.has_due_stranger_to([].into_iter(), Time(4)), "not due yet");
-        assert!(waiting.has_due_stranger_to([].into_iter(), Time(5)));
-        assert!(!waiting.has_due_stranger_to([waiting].into_iter(), Time(5)), "it waits there, too");
+        assert!(!waiting.has_due_stranger_to(&[].into_iter(), Time(4)), "not due yet");
+        assert!(waiting.has_due_stranger_to(&[].into_iter(), Time(5)));
+        assert!(!waiting.has_due_stranger_to(&[waiting].into_iter(), Time(5)), "it waits there, too");
         assert_eq!(waiting.of_client(KeyId(0)), (1, Some(Time(5))));
     }
 }

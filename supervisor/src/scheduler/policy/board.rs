@@ -171,7 +171,11 @@ impl<'a> Board<'a> {
 
     /// Whether some request for `model` may go to `backend`.
     pub(in crate::scheduler) fn is_eligible(&self, backend: BackendId, model: ModelIx) -> bool {
-        self.queue.of(model).lanes().any(|(key, lane)| self.head(key, lane, backend).is_some())
+        // A lane is never empty: only who avoids the backend needs a second look.
+        self.queue.of(model).lanes().any(|(key, lane)| {
+            is_lane_of(key, lane, backend)
+                && (!self.blocks(lane, backend) || lane.next(|avoided| avoided != Some(backend)).is_some())
+        })
     }
 
     /// Whether some request for `model` that may go to `backend` is due at `now`: an interactive one whose place has

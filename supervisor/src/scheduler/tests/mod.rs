@@ -9,6 +9,7 @@ mod loans;
 mod orders;
 mod refusals;
 mod retries;
+mod speed;
 mod strategies;
 mod turns;
 

@@ -48,9 +48,9 @@ fn due(sight: &Sight<'_, '_>) -> Option<(ipc_proto::ids::BackendId, Leaving)> {
         claims.any(|leaving| leaving.claimant == model)
     };
     let waits = |want: &&Want<'_>| !want.is_covered && !is_claiming(want.model);
-    let mut wants: Vec<&Want<'_>> = sight.wants.iter().filter(waits).collect();
-    wants.sort_unstable_by_key(|want| (!want.is_overdue, want.since, want.model));
-    wants.into_iter().find_map(|want| claim(sight, want))
+    let mut claimants: Vec<&Want<'_>> = sight.wants.iter().filter(waits).collect();
+    claimants.sort_unstable_by_key(|want| (!want.is_overdue, want.since, want.model));
+    claimants.into_iter().find_map(|want| claim(sight, want))
 }
 
 /// The backend that `want` claims: the one where it is expected to be loaded first.
@@ -109,12 +109,12 @@ fn yields_as_burst<'a>(
     want: &Want<'a>,
 ) -> bool {
     let (board, id, now) = (sight.board, server.backend.id, sight.now);
-    let served = || {
+    let models = || {
         let kin = board.models().kin(resident.model).iter().copied();
         kin.filter(|model| board.serves(server.backend, resident.model, *model))
     };
-    let has_work = served().any(|model| board.is_eligible(id, model));
+    let has_work = models().any(|model| board.is_eligible(id, model));
     has_work
-        && !served().any(|model| board.is_due(id, model, now))
-        && want.queue.has_due_stranger_to(served().map(|model| board.queue(model)), now)
+        && !models().any(|model| board.is_due(id, model, now))
+        && want.queue.has_due_stranger_to(&models().map(|model| board.queue(model)), now)
 }

@@ -26,8 +26,8 @@ pub(super) fn ends_at<'a>(
     let leaves = departure.leaves.filter(|_| departure.is_last && !want.is_overdue)?;
     let latest = server.backend.residents.latest().map(|resident| resident.model);
     let knobs = sight.board.knobs();
-    let (gap_s, gaps) = memory.gap(sight.board.models().plain(leaves));
-    if latest != Some(leaves) || !knobs.linger || gaps < LEAST_GAPS {
+    let (gap_s, seen) = memory.gap(sight.board.models().plain(leaves));
+    if latest != Some(leaves) || !knobs.linger || seen < LEAST_GAPS {
         return None;
     }
     let round_s = sight.load_s(server, want.model) + sight.load_s(server, leaves);

@@ -58,7 +58,7 @@ impl Policy for ModelTurns {
     }
 
     fn opinions(&self, board: &Board<'_>, model: ModelIx, now: Time) -> Vec<(BackendId, Opinion)> {
-        shown::opinions(&Sight::new(board, &self.memory, now), model)
+        shown::opinions(&Sight::of(board, &self.memory, model, now), model)
     }
 
     fn next_of(&self, board: &Board<'_>, backend: BackendId, now: Time) -> Option<String> {

@@ -2,6 +2,7 @@
 //! that one client's batch neither delays the others nor keeps them from loading their models.
 
 use crate::clock::Time;
+use crate::scheduler::backend::Backend;
 use crate::scheduler::policy::expected::count;
 use crate::scheduler::policy::{Board, Newcomer};
 
@@ -22,7 +23,7 @@ pub(super) fn place(board: &Board<'_>, newcomer: &Newcomer<'_>) -> Time {
 /// The mean time from one request to the next on a backend that can serve the newcomer, in seconds.
 fn mean_service_s(board: &Board<'_>, newcomer: &Newcomer<'_>) -> f64 {
     let able = || newcomer.candidates.iter().filter_map(|id| board.backend(*id));
-    let is_any_open = able().any(|backend| backend.is_open());
+    let is_any_open = able().any(Backend::is_open);
     let (mut sum, mut number) = (0.0, 0);
     for backend in able().filter(|backend| backend.is_open() || !is_any_open) {
         sum += board.service(backend, newcomer.lane.model) / f64::from(backend.slots().max(1));

@@ -85,6 +85,19 @@ pub(super) struct Sight<'a, 'b> {
 impl<'a, 'b> Sight<'a, 'b> {
     /// What is to be seen now.
     pub(super) fn new(board: &'b Board<'a>, memory: &Memory, now: Time) -> Self {
+        let mut sight = Self::without_wants(board, memory, now);
+        sight.wants = board.waiting().filter_map(|model| sight.want(memory, model)).collect();
+        sight
+    }
+
+    /// What is to be seen of one waiting model.
+    pub(super) fn of(board: &'b Board<'a>, memory: &Memory, model: ModelIx, now: Time) -> Self {
+        let mut sight = Self::without_wants(board, memory, now);
+        sight.wants = sight.want(memory, model).into_iter().collect();
+        sight
+    }
+
+    fn without_wants(board: &'b Board<'a>, memory: &Memory, now: Time) -> Self {
         let open = board.backends().iter().filter(|backend| backend.is_open());
         let servers = open.map(|backend| Server {
             backend,
@@ -104,30 +117,45 @@ impl<'a, 'b> Sight<'a, 'b> {
             rates: names.map(rate).collect(),
         };
         sight.count_orphans();
-        sight.wants = board.waiting().filter_map(|model| sight.want(memory, model)).collect();
         sight
     }
 
+    /// Counts, for each server, how often models arrive that it can run and that no member holds.
     fn count_orphans(&mut self) {
-        for name in self.board.models().all() {
+        let models = self.board.models();
+        let held = self.held_names();
+        for name in models.all().filter(|name| !held[name.index()]) {
             let rate = self.rates[name.index()];
-            if rate < NO_RATE || self.is_name_held(name) {
+            if rate < NO_RATE {
                 continue;
             }
-            for backend in self.board.models().listed_by(name) {
-                if let Some(server) = self.servers.iter_mut().find(|server| server.backend.id == *backend) {
-                    server.orphans += rate;
-                }
+            // Both come best first.
+            let mut listed_by = models.listed_by(name);
+            for server in &mut self.servers {
+                let Some(at) = listed_by.iter().position(|id| *id == server.backend.id) else { continue };
+                listed_by = &listed_by[at + 1..];
+                server.orphans += rate;
             }
         }
     }
 
-    /// Whether some member holds the model of this name, with whatever options.
-    fn is_name_held(&self, name: ModelIx) -> bool {
-        let listed_by = self.board.models().listed_by(name);
-        let mut members =
-            self.servers.iter().filter(|server| server.is_member() && listed_by.contains(&server.backend.id));
-        members.any(|server| !server.backend.swaps() || self.held_kin(server, name).is_some())
+    /// By the number of a name: whether some member holds a model of it, with whatever options.
+    fn held_names(&self) -> Vec<bool> {
+        let models = self.board.models();
+        let mut held = vec![false; models.len()];
+        for server in self.servers.iter().filter(|server| server.is_member()) {
+            if server.backend.swaps() {
+                let residents = server.backend.residents.iter().filter(|resident| resident.is_held());
+                for resident in residents.filter(|resident| !is_victim(server, resident)) {
+                    held[models.plain(resident.model).index()] = true;
+                }
+            } else {
+                for name in models.all() {
+                    held[name.index()] |= models.listed_by(name).contains(&server.backend.id);
+                }
+            }
+        }
+        held
     }
 
     fn held_kin(&self, server: &Server<'a>, name: ModelIx) -> Option<&'a Resident> {
@@ -147,8 +175,8 @@ impl<'a, 'b> Sight<'a, 'b> {
         let members = || self.servers.iter().enumerate().filter(|(_, server)| server.is_member());
         let is_covered = members().any(|(at, _)| holds[at] && eligible[at]);
         let has_holder = members().any(|(at, _)| holds[at]);
-        let held = if has_holder { now } else { memory.held(model, now) };
-        let overdue_at = self.overdue_at(queue, held);
+        let last_held = if has_holder { now } else { memory.held(model, now) };
+        let overdue_at = self.overdue_at(queue, last_held);
         Some(Want {
             model,
             queue,
@@ -157,7 +185,7 @@ impl<'a, 'b> Sight<'a, 'b> {
             eligible,
             holds,
             is_covered,
-            since: oldest.max(held),
+            since: oldest.max(last_held),
             overdue_at,
             is_overdue: !has_holder && overdue_at.is_some_and(|at| at <= now),
         })
