@@ -23,10 +23,10 @@ use self::recorder::Recorder;
 use self::reserve::Reservation;
 use self::scheduler::Scheduler;
 use self::scheduler::catalog::Catalog;
-use self::scheduler::learner::Learner;
+use self::scheduler::learner::{Learner, Observation};
 use self::signals::Signals;
 use self::specs::Specs;
-use self::store::{Store, StoreError, StoreSettings};
+use self::store::{Store, StoreSettings};
 
 mod actor;
 mod alarm;
@@ -99,16 +99,17 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
     let children = Children::new(program, run_dir.clone(), secret.clone(), input.clone());
     let catalog = Arc::new(loaded.config.catalog());
     let seed = u64::from_le_bytes(random()?);
+    let observations = store.observations()?;
     let recorder = match loaded.config.record() {
         None => None,
         Some(path) => {
-            let observations = store.observations()?;
-            let header = Header::new(Catalog::clone(&catalog), seed, clock.started_unix_us(), observations);
+            let known = observations.clone();
+            let header = Header::new(Catalog::clone(&catalog), seed, clock.started_unix_us(), known);
             let begun = Recorder::begin(&path, &header);
             Some(begun.map_err(|source| SupervisorError::Record { path, source })?)
         }
     };
-    let learner = remembered(&store, &catalog)?;
+    let learner = remembered(&observations, &catalog);
     let mut actor = Actor {
         clock,
         instance: describe(&loaded, &catalog, &reservation, clock),
@@ -163,19 +164,18 @@ fn store_settings(loaded: &Loaded) -> StoreSettings {
 }
 
 /// What earlier runs have learned of the backends of today: by name, which outlives their numbers.
-fn remembered(store: &Store, catalog: &Catalog) -> Result<Learner, StoreError> {
+fn remembered(observations: &[Observation<String>], catalog: &Catalog) -> Learner {
     let mut learner = Learner::default();
     let ids: BTreeMap<&str, BackendId> =
         catalog.backends.iter().map(|(id, backend)| (backend.name.as_str(), *id)).collect();
     for (name, id) in &ids {
         learner.backend(*id, name);
     }
-    let observations = store.observations()?;
-    learner.refill(observations.into_iter().filter_map(|observation| {
+    learner.refill(observations.iter().filter_map(|observation| {
         let id = *ids.get(observation.backend.as_str())?;
-        Some(observation.at(id))
+        Some(observation.clone().at(id))
     }));
-    Ok(learner)
+    learner
 }
 
 /// The instance as operators see it, as far as that never changes.

@@ -209,7 +209,8 @@ pub struct Reproduction {
 pub fn reproduce(record: &Record) -> Reproduction {
     let header = &record.header;
     let catalog = Arc::new(header.catalog.clone());
-    let mut scheduler = Scheduler::new(catalog, header.seed, header.started_unix_us);
+    let learner = crate::remembered(&header.observations, &catalog);
+    let mut scheduler = Scheduler::new(catalog, header.seed, header.started_unix_us).with_learner(learner);
     let (mut made, mut effects) = (Vec::new(), Vec::new());
     for entry in &record.entries {
         let at = match entry {

@@ -24,6 +24,8 @@ const PROMPT_PART: f64 = 1.0 / 25.0;
 const USUAL_TOKENS: (u32, u32) = (300, 150);
 /// The load of a model that nobody has seen loaded, in seconds.
 const USUAL_LOAD_S: f64 = 10.0;
+/// The shortest load, in seconds: a server whose loads cost nothing at all would count as one that swaps freely.
+const SHORTEST_LOAD_S: f64 = 0.001;
 /// The time of a weighted token that nobody has seen made, in seconds.
 const USUAL_TOKEN_S: f64 = 0.03;
 
@@ -220,6 +222,6 @@ impl Evidence {
             .or_else(|| median(&|it| it.backend == id))
             .or_else(|| median(&|_| true))
             .unwrap_or(USUAL_LOAD_S)
-            .min(Duration::from_hours(1).as_secs_f64())
+            .clamp(SHORTEST_LOAD_S, Duration::from_hours(1).as_secs_f64())
     }
 }
