@@ -176,7 +176,7 @@ pub(crate) struct Replay {
     /// Also simulate the recorded requests under this strategy, beside the recorded one
     #[arg(long, value_name = "STRATEGY", value_parser = crate::commands::strategy)]
     pub(crate) strategy: Option<Strategy>,
-    /// Also simulate them with another number, such as scheduler.max_wait=30; may be given several times
+    /// Also simulate them with another number, such as `scheduler.max_wait=30`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }

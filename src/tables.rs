@@ -25,6 +25,7 @@ pub(crate) use self::learned::learned;
 const SHORTEST_ID: usize = 8;
 /// The most that is shown of what went wrong: the whole of it is in the JSON form.
 const LONGEST_ERROR: usize = 60;
+const DAY_MS: u64 = 86_400_000;
 
 /// The whole state on one screen.
 pub(crate) fn status(snapshot: &Snapshot) -> String {
@@ -245,9 +246,9 @@ fn clock_time(s: u64) -> String {
     }
 }
 
-/// A duration that is expected, not measured.
+/// A duration that is expected, not measured. From a day on it means no more than that.
 fn expected_ms(ms: u64) -> String {
-    format!("~{}", duration_us(ms.saturating_mul(1000)))
+    if ms < DAY_MS { format!("~{}", duration_us(ms * 1000)) } else { "over a day".to_owned() }
 }
 
 /// A moment by the clock on this machine's wall.

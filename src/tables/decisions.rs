@@ -94,6 +94,7 @@ fn meaning(reason: &str) -> Option<&'static str> {
         "retry" => "an attempt failed elsewhere",
         "switch" => "it had no work for the model it held",
         "bound" => "the request was meant for it from the start",
+        "idle" => "it had nothing to do, unlike the one the request was meant for",
         "turn" => "it was the request's turn, whatever is loaded",
         _ => return None,
     })

@@ -159,6 +159,12 @@ fn durations_take_the_unit_that_fits() {
 }
 
 #[test]
+fn what_is_expected_after_a_day_is_not_told_to_the_minute() {
+    assert_eq!(expected_ms(86_399_999), "~23 h 59 m");
+    assert_eq!((expected_ms(86_400_000), expected_ms(u64::MAX)), ("over a day".into(), "over a day".into()));
+}
+
+#[test]
 fn text_is_cut_between_characters_and_kept_on_one_line() {
     assert_eq!(shorten("héllo\nthere", 6), "héllo ");
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use ipc_proto::control::{Directory, FromFrontend, FromWorker, ToFrontend, ToWorker};
 use ipc_proto::ids::{FrontendId, RequestId, WorkerId};
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{Command, Decision, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
+use ipc_proto::operator::{Command, Decision, InstanceView, RequestRecord};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,13 +21,15 @@ use crate::clock::{Clock, Time};
 use crate::crew::{Crew, End};
 use crate::journal;
 use crate::links::{ChildOutbox, FromChild, LinkId};
-use crate::operators::{self, Asked, Caller};
+use crate::operators::Caller;
 use crate::recorder::Recorder;
 use crate::scheduler::{Effect, Event, Scheduler};
 use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
 use crate::vigil::{Finding, LOOK_EVERY_MS, Vigil};
+
+mod answers;
 
 /// Inputs that may wait for the actor. When full, the pumps wait, and with them the children behind them; the actor
 /// itself waits for nobody and so always comes round.
@@ -265,65 +267,6 @@ impl Actor {
         }
     }
 
-    fn called(&mut self, caller: Caller, command: Command) -> Option<Event> {
-        match operators::asked(command) {
-            Asked::Snapshot => {
-                let (now, instance, lost) = (self.clock.now(), self.instance_view(), self.store.lost());
-                let snapshot = operators::snapshot(&self.scheduler, now, instance, lost);
-                caller.answer(Ok(Reply::Snapshot(Box::new(snapshot))));
-                None
-            }
-            Asked::History(query) => {
-                self.look_up(caller, query);
-                None
-            }
-            Asked::Explain { request } => {
-                match self.scheduler.explain(self.clock.now(), &request) {
-                    Ok(explanation) => caller.answer(Ok(Reply::Explained(Box::new(explanation)))),
-                    Err(unknown) => self.explain_from_history(caller, request, unknown),
-                }
-                None
-            }
-            Asked::Order(order) => {
-                self.state.last_ticket += 1;
-                let ticket = self.state.last_ticket;
-                self.state.tickets.insert(ticket, caller);
-                Some(Event::Ordered { ticket, order })
-            }
-        }
-    }
-
-    fn instance_view(&self) -> InstanceView {
-        InstanceView {
-            now_unix_us: self.clock.started_unix_us().saturating_add_unsigned(self.clock.now().0),
-            phase: self.scheduler.phase().to_owned(),
-            queued: self.scheduler.queued(),
-            ..self.instance.clone()
-        }
-    }
-
-    fn look_up(&mut self, caller: Caller, query: HistoryQuery) {
-        while self.state.answers.try_join_next().is_some() {}
-        self.save_now();
-        let reader = self.store.reader();
-        self.state.answers.spawn(async move {
-            let found = reader.find(query).await;
-            caller.answer(found.map(Reply::History).map_err(|error| operators::refusal(&error)));
-        });
-    }
-
-    /// Tells why a request that has ended was sent where it was; `unknown` is the answer if nobody remembers.
-    fn explain_from_history(&mut self, caller: Caller, request: String, unknown: Refusal) {
-        while self.state.answers.try_join_next().is_some() {}
-        let reader = self.store.reader();
-        self.state.answers.spawn(async move {
-            caller.answer(match reader.decisions(request).await {
-                Ok(found) => operators::explained(found, unknown),
-                Err(error) => Err(operators::refusal(&error)),
-            });
-        });
-    }
-
     fn perform(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
@@ -382,12 +325,6 @@ impl Actor {
         }
     }
 
-    fn reply(&mut self, ticket: u64, reply: Result<String, Refusal>) {
-        if let Some(caller) = self.state.tickets.remove(&ticket) {
-            caller.answer(reply.map(Reply::Done));
-        }
-    }
-
     fn changed(&mut self, request: RequestId) {
         self.state.dirty.insert(request);
         if self.state.save_due.is_none() {
@@ -406,7 +343,7 @@ impl Actor {
         for (child, finding) in self.state.vigil.look(linked) {
             match (finding, child) {
                 (Finding::Ask, ChildId::Frontend(frontend)) => {
-                    self.tell_frontend(frontend, &ToFrontend::Ping)
+                    self.tell_frontend(frontend, &ToFrontend::Ping);
                 }
                 (Finding::Ask, ChildId::Worker(worker)) => self.tell_worker(worker, &ToWorker::Ping),
                 (Finding::Hung, _) => {

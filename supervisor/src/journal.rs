@@ -45,6 +45,8 @@ pub(crate) fn ended(record: &RequestRecord) {
         state = record.state.as_str(),
         status = record.http_status,
         error = (!record.error_code.is_empty()).then_some(record.error_code.as_str()),
+        class = record.class.as_str(),
+        reason = (!record.reason.is_empty()).then_some(record.reason.as_str()),
         attempts = record.attempts,
         swap = record.swap,
         queue_ms = milliseconds(record.queue_us),

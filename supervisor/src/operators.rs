@@ -2,10 +2,7 @@
 
 use ipc_proto::frame::FrameError;
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{
-    Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Response,
-    Snapshot,
-};
+use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, Response, Snapshot};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::Time;
@@ -27,7 +24,7 @@ impl Caller {
         Self { id, outbox, _place: place }
     }
 
-    /// Answers. An answer too long for a frame loses its last requests until it fits; an operator who does not read
+    /// Answers. An answer too long for a frame loses of its longest list until it fits; an operator who does not read
     /// is left.
     pub(crate) fn answer(self, reply: Result<Reply, Refusal>) {
         let mut response = Response { id: self.id, reply };
@@ -49,16 +46,30 @@ impl Caller {
     }
 }
 
-/// Drops the second half of the requests in an answer. Returns whether there was one.
+/// Drops half of what there is most of in an answer: the last requests, what was learned from the fewest attempts, the
+/// earliest decisions. Returns whether there was anything.
 fn shorten(response: &mut Response) -> bool {
-    let requests = match &mut response.reply {
-        Ok(Reply::Snapshot(snapshot)) => &mut snapshot.requests,
-        Ok(Reply::History(requests)) => requests,
-        Ok(Reply::Done(_) | Reply::Explained(_)) | Err(_) => return false,
-    };
-    let half = requests.len() / 2;
-    let shorter = half < requests.len();
-    requests.truncate(half);
+    match &mut response.reply {
+        Ok(Reply::Snapshot(snapshot)) if snapshot.requests.len() < snapshot.learned.len() => {
+            halve(&mut snapshot.learned)
+        }
+        Ok(Reply::Snapshot(snapshot)) => halve(&mut snapshot.requests),
+        Ok(Reply::History(requests)) => halve(requests),
+        Ok(Reply::Explained(explanation)) => {
+            explanation.decisions.reverse();
+            let shorter = halve(&mut explanation.decisions);
+            explanation.decisions.reverse();
+            shorter
+        }
+        Ok(Reply::Done(_)) | Err(_) => false,
+    }
+}
+
+/// Drops the second half. Returns whether there was one.
+fn halve<T>(list: &mut Vec<T>) -> bool {
+    let half = list.len() / 2;
+    let shorter = half < list.len();
+    list.truncate(half);
     shorter
 }
 
@@ -113,15 +124,6 @@ pub(crate) fn snapshot(
     }
 }
 
-/// The answer to a question why a request was sent where it was, from what the history has found.
-pub(crate) fn explained(
-    found: Option<(RequestRecord, Vec<Decision>)>,
-    unknown: Refusal,
-) -> Result<Reply, Refusal> {
-    let (record, decisions) = found.ok_or(unknown)?;
-    Ok(Reply::Explained(Box::new(Explanation { record, decisions })))
-}
-
 /// How a question about the past that cannot be answered is refused.
 pub(crate) fn refusal(error: &StoreError) -> Refusal {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -135,7 +137,7 @@ mod tests {
     use dialect::Endpoint;
     use ipc_proto::control::Class;
     use ipc_proto::link;
-    use ipc_proto::operator::{Call, RequestState};
+    use ipc_proto::operator::{Call, Decision, Explanation, RequestRecord, RequestState};
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -192,6 +194,31 @@ mod tests {
             Some(Response { id: 9, reply: Ok(Reply::History(rows)) }) => assert_eq!(rows.len(), 250),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn decision(reason: &str) -> Decision {
+        Decision {
+            at_unix_us: 0,
+            chosen: String::new(),
+            reason: reason.to_owned(),
+            position: None,
+            estimated_wait_ms: None,
+            candidates: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_an_explanation_the_latest_decisions_stay() {
+        let decisions = ["first", "second", "third", "fourth"].map(decision).to_vec();
+        let explanation = Explanation { record: long_record(), decisions };
+        let mut response = Response { id: 1, reply: Ok(Reply::Explained(Box::new(explanation))) };
+        for left in [&["third", "fourth"][..], &["fourth"], &[]] {
+            assert!(shorten(&mut response));
+            let Ok(Reply::Explained(explanation)) = &response.reply else { panic!("{response:?}") };
+            let reasons: Vec<_> = explanation.decisions.iter().map(|decision| &decision.reason[..]).collect();
+            assert_eq!(reasons, left);
+        }
+        assert!(!shorten(&mut response), "there is nothing left to drop");
     }
 
     #[test]

@@ -24,6 +24,8 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::config::Overrides;
 
+mod answers;
+
 const CONFIG: &str = "
 proxy: { host: 127.0.0.1, port: 0, frontends: 1, shutdown_grace_seconds: 20 }
 storage: { database_path: DATABASE }
@@ -194,14 +196,21 @@ fn only_backend(run_dir: &RunDir) -> BackendId {
 
 /// Runs a supervisor, with children that do nothing, beside `script`, which must stop it.
 async fn with_instance(script: impl AsyncFnOnce(RunDir, Arc<std::sync::Mutex<Vec<SocketAddr>>>)) {
-    let folder = tempfile::tempdir().unwrap();
+    with_instance_in(tempfile::tempdir().unwrap().path(), script).await;
+}
+
+/// The same with its files in `folder`.
+async fn with_instance_in(
+    folder: &Path,
+    script: impl AsyncFnOnce(RunDir, Arc<std::sync::Mutex<Vec<SocketAddr>>>),
+) {
     let announced = Arc::default();
     let before = ["-c", "exec cat", "sh"].map(OsString::from).to_vec();
     let program = Program { path: "/bin/sh".into(), before, after: Vec::new() };
-    let running = run_with(options(folder.path(), Arc::clone(&announced)), program, Secret::new(SECRET));
-    let (ended, ()) = tokio::join!(running, script(run_dir(folder.path()), announced));
+    let running = run_with(options(folder, Arc::clone(&announced)), program, Secret::new(SECRET));
+    let (ended, ()) = tokio::join!(running, script(run_dir(folder), announced));
     ended.unwrap();
-    let left = std::fs::read_dir(folder.path().join("run")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = std::fs::read_dir(folder.join("run")).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["lock"], "the sockets are gone");
 }
 
@@ -230,6 +239,15 @@ async fn serving_frontend(run_dir: &RunDir) -> Frontend {
     frontend
 }
 
+/// The grant of `request`, when it comes.
+async fn granted(frontend: &mut Frontend, request: RequestId) -> GrantId {
+    let granted = frontend.hear(|message| match message {
+        ToFrontend::Granted(grant) if grant.request == request => Some(grant.grant),
+        _ => None,
+    });
+    granted.await
+}
+
 #[tokio::test]
 async fn a_request_goes_through_and_becomes_one_row() {
     with_instance(async |run_dir, announced| {
@@ -237,12 +255,7 @@ async fn a_request_goes_through_and_becomes_one_row() {
         let mut frontend = serving_frontend(&run_dir).await;
         let request = RequestId::mint();
         frontend.say(admission(request));
-        let grant = frontend
-            .hear(|message| match message {
-                ToFrontend::Granted(grant) if grant.request == request => Some(grant.grant),
-                _ => None,
-            })
-            .await;
+        let grant = granted(&mut frontend, request).await;
         let mut operator: Operator = End::connect(&run_dir, Role::Operator).await;
         let live = snapshot(&mut operator).await;
         assert_eq!((live.live, live.requests[0].state), (1, RequestState::Running));
