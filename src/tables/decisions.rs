@@ -46,7 +46,7 @@ fn request(record: &RequestRecord) -> String {
 fn decision(decision: &Decision) -> String {
     let mut text = format!("{}: ", local_time(decision.at_unix_us));
     if decision.chosen.is_empty() {
-        text.push_str("it waits");
+        text.push_str(if decision.reason == "refused" { "it was refused" } else { "it waits" });
     } else {
         let _ = write!(text, "sent to {}, {}", one_line(&decision.chosen), one_line(&decision.reason));
         if let Some(meaning) = meaning(&decision.reason) {

@@ -204,9 +204,7 @@ impl<L: Laws> Scheduler<L> {
         let surveyed = self.queue.lane(&lane).map(|lane| lane.candidates.clone());
         let candidates: Vec<BackendId> = surveyed.unwrap_or_else(listed);
         let newcomer = Newcomer {
-            request: id,
             client: request.admission.key,
-            class: request.class,
             arrived: request.arrived,
             lane,
             candidates: &candidates,

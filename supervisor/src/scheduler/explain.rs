@@ -63,6 +63,17 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
+    /// Remembers how things stood for a request that is refused without ever having been sent.
+    pub(super) fn note_refusal(&mut self, now: Time, id: RequestId, waiting: Option<Waiting>) {
+        let Some(request) = self.requests.get(&id).filter(|request| request.decisions.is_empty()) else {
+            return;
+        };
+        let decision = self.decision(now, request, (String::new(), "refused"), waiting);
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.decisions.push(decision);
+        }
+    }
+
     fn decision(
         &self,
         now: Time,

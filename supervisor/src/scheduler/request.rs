@@ -161,6 +161,7 @@ impl<L: Laws> Scheduler<L> {
         let wants_room = matches!(failure.kind, FailureKind::QueueFull | FailureKind::QueueTimeout);
         let request = self.requests.get(&id).filter(|_| wants_room);
         let waiting = request.and_then(|request| self.waiting_of(turn.now, id, request));
+        self.note_refusal(turn.now, id, waiting);
         self.leave_queue(turn, id);
         let Some(request) = self.requests.get_mut(&id) else { return };
         request.stage = Stage::Answered;

@@ -6,7 +6,6 @@
 
 use std::fmt::Debug;
 
-use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId, RequestId};
 
 use super::catalog::Strategy;
@@ -92,12 +91,8 @@ pub(super) fn named(strategy: Strategy, seed: u64) -> Box<dyn Policy> {
 /// A request that asks for a place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Newcomer<'a> {
-    /// Which.
-    pub(super) request: RequestId,
     /// Whose.
     pub(super) client: KeyId,
-    /// How much its client minds waiting.
-    pub(super) class: Class,
     /// When it came first.
     pub(super) arrived: Time,
     /// What decides whom it can go to; not bound.
