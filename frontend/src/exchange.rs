@@ -196,7 +196,9 @@ async fn pursue(
     let mut attempts = 0;
     let mut lent = loan.map(|loan| loans::as_grant(*loan, errand.caller.request));
     loop {
-        let grant = match lent.take() {
+        let loan = lent.take();
+        let is_lent = loan.is_some();
+        let grant = match loan {
             Some(grant) => grant,
             None => match poll_fn(|cx| case.poll_word(cx)).await {
                 Ok(Word::Granted(grant)) => *grant,
@@ -208,7 +210,7 @@ async fn pursue(
         };
         attempts = grant.attempt;
         let body = errand.body.bytes.clone();
-        match dispatch::attempt(&shared.pool, &grant, errand.open(&grant), body, &case).await {
+        match dispatch::attempt(&shared.pool, &grant, errand.open(&grant, is_lent), body, &case).await {
             Attempt::Begun(head, connection) => {
                 let backend = terms.backend(grant.worker.backend);
                 return Found::Begun(Box::new(Begun { case, head: *head, connection, backend, attempts }));
@@ -228,13 +230,14 @@ async fn pursue(
 }
 
 impl Errand {
-    fn open(&self, grant: &Grant) -> Open {
+    fn open(&self, grant: &Grant, lent: bool) -> Open {
         Open {
             grant: grant.grant,
             request: self.caller.request,
             label: self.caller.label.clone(),
             endpoint: self.endpoint,
             stream: self.summary.stream,
+            lent,
             model: grant.model.clone(),
             load: grant.load.clone(),
             query: self.head.uri.query().map(str::to_owned),

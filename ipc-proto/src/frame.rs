@@ -17,6 +17,8 @@ pub const DATA_LIMIT: usize = 64 * 1024 + 1;
 pub(crate) const PREFIX: usize = 4;
 /// How much room a reader asks for at a time: an ordinary control message and most requests fit.
 const READ_AHEAD: usize = 4 * 1024;
+/// The same on a data connection, of which there is one for each open stream: small requests and answers fit.
+const READ_AHEAD_OF_DATA: usize = 2 * 1024;
 /// How much room a reader keeps who only waits for the end.
 const FOR_SILENCE: usize = 64;
 
@@ -117,19 +119,21 @@ pub struct FrameReader<R> {
     source: R,
     buffer: BytesMut,
     limit: usize,
+    room: usize,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     /// A reader of `source` that refuses frames over `limit` bytes.
     pub fn new(source: R, limit: usize) -> Self {
-        Self { source, buffer: BytesMut::new(), limit }
+        let room = if limit == DATA_LIMIT { READ_AHEAD_OF_DATA } else { READ_AHEAD };
+        Self { source, buffer: BytesMut::new(), limit, room }
     }
 
     /// The payload of the next frame, or `None` when the peer closed between two frames.
     ///
     /// Safe to cancel: what was read stays for the next call.
     pub async fn next(&mut self) -> Result<Option<BytesMut>, FrameError> {
-        self.next_into(READ_AHEAD).await
+        self.next_into(self.room).await
     }
 
     /// Like [`Self::next`], for somebody who expects the peer to say nothing, perhaps for long: keeps hardly any room

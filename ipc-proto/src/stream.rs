@@ -42,6 +42,9 @@ pub struct Open {
     pub endpoint: Endpoint,
     /// Whether the client wants a stream.
     pub stream: bool,
+    /// Whether it comes with a slot lent ahead: nobody waits for that slot, so that its end may be reported after
+    /// the answer.
+    pub lent: bool,
     /// The backend's name for the model, where it differs from the one in the body.
     pub model: Option<ModelName>,
     /// What to do with the options that the engine applies when it loads the model.

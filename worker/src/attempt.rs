@@ -92,7 +92,9 @@ async fn attempt<S: AsyncRead + AsyncWrite + Unpin>(
     finish(station, &mut presence, open, start, ending, &account);
     if let Some(answer) = answer {
         // The slot first, then the client: who has got an answer and asks again should find its backend free.
-        station.reported().await;
+        if !open.lent {
+            station.reported().await;
+        }
         if account.is_inside_event && matches!(answer, Answer::Fail(_)) {
             // So that what the frontend says next is an event of its own.
             connection.put(&Answer::Chunk(Bytes::from_static(b"\n\n")));
@@ -124,7 +126,8 @@ fn finish(
         _ => clock::micros_since(start),
     };
     tracing::debug!(request = %open.label, grant = %open.grant, ?ending, "attempt over");
-    station.report(&FromWorker::Finished(Box::new(Finished {
+    let is_urgent = !open.lent || ending != Ending::Complete;
+    let finished = FromWorker::Finished(Box::new(Finished {
         grant: open.grant,
         ending,
         usage: account.usage,
@@ -132,7 +135,12 @@ fn finish(
         first_byte_us: account.first_byte_us,
         total_us,
         bytes_received: account.bytes_received,
-    })));
+    }));
+    if is_urgent {
+        station.report(&finished);
+    } else {
+        station.report_soon(&finished);
+    }
 }
 
 /// What to report, and what to tell the frontend if it is still there. `None` as the result: a panic.
@@ -234,6 +242,7 @@ mod tests {
             endpoint: Endpoint::ChatCompletions,
             stream: true,
             model: None,
+            lent: false,
             load: dialect::load::LoadEdit::Keep,
             query: query.map(str::to_owned),
             headers: Vec::new(),

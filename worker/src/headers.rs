@@ -139,6 +139,7 @@ mod tests {
             endpoint,
             stream: false,
             model: None,
+            lent: false,
             load: dialect::load::LoadEdit::Keep,
             query: None,
             headers: headers

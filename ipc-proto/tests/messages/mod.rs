@@ -73,13 +73,14 @@ fn headers() -> impl Strategy<Value = Vec<Header>> {
 
 pub(crate) fn open() -> impl Strategy<Value = Open> {
     let names = (grant(), request(), label(), prop::option::of(model()), load_edit());
-    (names, endpoint(), any::<bool>(), any::<Option<String>>(), headers(), any::<u64>()).prop_map(
-        |((grant, request, label, model, load), endpoint, stream, query, headers, body_bytes)| Open {
+    (names, endpoint(), any::<[bool; 2]>(), any::<Option<String>>(), headers(), any::<u64>()).prop_map(
+        |((grant, request, label, model, load), endpoint, [stream, lent], query, headers, body_bytes)| Open {
             grant,
             request,
             label,
             endpoint,
             stream,
+            lent,
             model,
             load,
             query,

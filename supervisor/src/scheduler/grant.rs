@@ -64,6 +64,8 @@ pub(super) struct Grant {
     pub(super) is_swap: bool,
     /// How things stood when it was sent.
     pub(super) start: Start,
+    /// Whether it was a loan before: there were enough.
+    was_lent: bool,
     /// Whether its failure has been held against the backend.
     is_blamed: bool,
 }
@@ -86,6 +88,7 @@ impl Grant {
             at,
             is_swap: false,
             start: Start { waits_for_load: false, is_change: false, concurrent: 1 },
+            was_lent: true,
             is_blamed: false,
         }
     }
@@ -153,6 +156,7 @@ impl<L: Laws> Scheduler<L> {
             at: turn.now,
             is_swap,
             start,
+            was_lent: false,
             is_blamed: false,
         };
         backend.grants.insert(grant, taken);
@@ -320,6 +324,9 @@ impl<L: Laws> Scheduler<L> {
             self.blame(turn, worker.backend, failure);
         }
         if let Some(next) = next {
+            if !granted.was_lent && self.is_crowded(id) {
+                self.lend(turn, worker.backend, next.clone());
+            }
             self.lend(turn, worker.backend, next);
         }
     }

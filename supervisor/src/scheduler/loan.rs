@@ -28,7 +28,7 @@ const LOAN_TTL_MS: u64 = 10_000;
 /// under way, should not find it taken back.
 const LOAN_MARGIN_MS: u64 = 2000;
 /// The most unused loans of one frontend: more are never used at once where the hop to us is what takes the time.
-const MOST_LOANS: usize = 8;
+const MOST_LOANS: usize = 16;
 
 /// What a loan is for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,6 +108,12 @@ impl<L: Laws> Scheduler<L> {
             lane: request.lane,
             key: admission.key,
         })
+    }
+
+    /// Whether the frontend of request `id` holds others besides: the next may come before this loan is used.
+    pub(super) fn is_crowded(&self, id: RequestId) -> bool {
+        let seat = self.requests.get(&id).and_then(|request| self.seats.get(&request.frontend.seat));
+        seat.is_some_and(|seat| seat.requests.len() > 1)
     }
 
     /// Lends a slot of `on` for the next request of this kind, if nothing speaks against it.

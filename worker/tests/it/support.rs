@@ -164,6 +164,7 @@ pub(crate) fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) ->
         endpoint,
         stream,
         model: None,
+        lent: false,
         load: dialect::load::LoadEdit::Keep,
         query: None,
         headers: Vec::new(),

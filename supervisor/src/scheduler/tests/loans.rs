@@ -128,14 +128,14 @@ fn nothing_is_lent_for_a_request_that_says_how_it_wants_to_be_treated() {
 }
 
 #[test]
-fn a_frontend_holds_no_more_than_eight() {
+fn a_frontend_holds_no_more_than_sixteen() {
     let many = Backend { slots: Some(30), ..cloud("a", 1, &["m"]) };
     let mut house = House::with(vec![many]);
-    let running: Vec<_> = (0..12).map(|_| house.ask("m")).collect();
+    let running: Vec<_> = (0..20).map(|_| house.ask("m")).collect();
     for request in running {
         house.complete(request);
     }
-    assert_eq!(slots(&house), (0, 8));
+    assert_eq!(slots(&house), (0, 16));
 }
 
 #[test]
