@@ -77,6 +77,40 @@ fn ten_thousand_interleaved_streams_break_none_off_on_an_engine_that_would() {
 }
 
 #[test]
+fn a_machine_that_holds_two_models_alternates_without_loading_and_breaks_nothing_off_for_a_third() {
+    let models = ["a", "b", "c"];
+    let engine = Engine::holding(2, &models);
+    let instance = Setup::new()
+        .backend("b1", &engine.upstream, json!({ "slots": 3, "max_models": 2 }))
+        .settings(json!({ "proxy": { "log_level": "warning" } }))
+        .start();
+    let client = instance.client();
+    for n in 0..20 {
+        assert_eq!(client.chat(models[n % 2]).status, 200);
+    }
+    assert_eq!(engine.loads(), ["a", "b"]);
+    assert_eq!((instance.backend("b1").swaps, instance.backend("b1").turns.len()), (2, 2));
+    std::thread::scope(|scope| {
+        for seat in 0..10 {
+            let client = &client;
+            scope.spawn(move || {
+                for n in 0..100 {
+                    let answer = client.start_stream(models[(seat + n) % models.len()]).answer();
+                    assert!(
+                        answer.text().ends_with("data: [DONE]\n\n"),
+                        "{} {}",
+                        answer.status,
+                        answer.text()
+                    );
+                }
+            });
+        }
+    });
+    assert!(engine.loads().contains(&"c".to_owned()));
+    assert_eq!((engine.kills(), instance.snapshot().counters.retries), (0, 0));
+}
+
+#[test]
 fn the_engine_of_these_tests_would_break_streams_off() {
     // The yardstick of the test before this one: without care the same load does break off.
     let engine = Engine::start(&["a", "b"]).slowly(0, 20);
@@ -91,14 +125,36 @@ fn the_engine_of_these_tests_would_break_streams_off() {
     assert!(engine.kills() > 0);
 }
 
+/// Ends the loops that look at it, whatever becomes of the test.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn one_request_gets_its_turn_within_max_wait_although_another_models_clients_never_stop() {
+    claims_its_turn(json!({ "scheduler": { "max_wait": 1 } }));
+}
+
+#[test]
+fn one_request_gets_its_turn_within_the_max_wait_of_its_key() {
+    let keys =
+        json!([{ "name": "tester", "key": KEY }, { "name": "other", "key": OTHER_KEY, "max_wait": 1 }]);
+    claims_its_turn(json!({ "auth": { "api_keys": keys } }));
+}
+
+/// One request of the client `other` for b, while others ask for a without end.
+fn claims_its_turn(settings: serde_json::Value) {
     let engine = Engine::start(&["a", "b"]).slowly(100, 20);
-    let instance = Setup::with(&engine.upstream).settings(json!({ "scheduler": { "max_wait": 1 } })).start();
+    let instance = Setup::with(&engine.upstream).settings(settings).start();
     let client = instance.client();
     let enough = AtomicBool::new(false);
     let row = std::thread::scope(|scope| {
-        for _ in 0..6 {
+        let _ends = Ends(&enough);
+        for _ in 0..5 {
             scope.spawn(|| {
                 // A closed loop: there is always another one for a, until b is served and some more of a are.
                 while !enough.load(Ordering::SeqCst) {
@@ -107,14 +163,10 @@ fn one_request_gets_its_turn_within_max_wait_although_another_models_clients_nev
             });
         }
         engine.upstream.wait_for(10);
-        let answer = client.chat("b");
-        let before = engine.upstream.count();
-        // Whatever comes of it, the loops must end.
-        let goes_on =
-            crate::support::wait::wait_for(|| (engine.upstream.count() >= before + 10).then_some(()));
-        enough.store(true, Ordering::SeqCst);
-        assert!(goes_on.is_some(), "a goes on");
+        let answer = Client::new(instance.address(), OTHER_KEY).chat("b");
         assert_eq!(answer.status, 200, "{}", answer.text());
+        let before = engine.upstream.count();
+        wait_until("a goes on", || engine.upstream.count() >= before + 10);
         instance.ended(&answer.request_id())
     });
     // max_wait, a turn of eight loads, the load itself, one request: about two seconds; five for slow machines.
@@ -140,7 +192,7 @@ fn twenty_first_requests_at_once_for_a_cold_model_are_one_load() {
 }
 
 /// An instance with these bounds whose only slot is taken by a request for `m`, and what lets it go on.
-fn busy(bounds: serde_json::Value) -> (Upstream, Instance, Gate, Call) {
+fn busy(bounds: &serde_json::Value) -> (Upstream, Instance, Gate, Call) {
     let upstream = Upstream::start(&["m", "n"]);
     let instance = Setup::with(&upstream).settings(json!({ "scheduler": bounds })).start();
     let gate = Gate::default();
@@ -171,7 +223,7 @@ fn wait_in_line(instance: &Instance, client: &Client, model: &str, queued: u64) 
 
 #[test]
 fn a_full_queue_is_refused_with_place_and_estimate() {
-    let (_upstream, instance, gate, running) = busy(json!({ "max_queue": 2 }));
+    let (_upstream, instance, gate, running) = busy(&json!({ "max_queue": 2 }));
     let client = instance.client();
     let waiting = [wait_in_line(&instance, &client, "m", 1), wait_in_line(&instance, &client, "n", 2)];
     assert_full(&client.chat("m"));
@@ -184,7 +236,7 @@ fn a_full_queue_is_refused_with_place_and_estimate() {
 
 #[test]
 fn a_full_queue_of_one_model_leaves_room_for_the_others() {
-    let (_upstream, instance, gate, running) = busy(json!({ "max_queue_per_model": 2 }));
+    let (_upstream, instance, gate, running) = busy(&json!({ "max_queue_per_model": 2 }));
     let client = instance.client();
     let mut waiting =
         vec![wait_in_line(&instance, &client, "m", 1), wait_in_line(&instance, &client, "m", 2)];
@@ -200,7 +252,7 @@ fn a_full_queue_of_one_model_leaves_room_for_the_others() {
 
 #[test]
 fn a_full_queue_of_one_key_leaves_room_for_the_others() {
-    let (_upstream, instance, gate, running) = busy(json!({ "max_queue_per_key": 2 }));
+    let (_upstream, instance, gate, running) = busy(&json!({ "max_queue_per_key": 2 }));
     let (client, other) = (instance.client(), Client::new(instance.address(), OTHER_KEY));
     let mut waiting =
         vec![wait_in_line(&instance, &client, "m", 1), wait_in_line(&instance, &client, "n", 2)];
@@ -257,6 +309,30 @@ fn batch_requests_yield_to_interactive_ones_for_the_same_model_by_key_and_by_hea
     );
     let headers = upstream.seen().into_iter().flat_map(|seen| seen.head.headers);
     assert!(headers.into_iter().all(|(name, _)| name != "x-proxylm-class"), "it is nobody else's business");
+}
+
+#[test]
+fn a_burst_of_one_client_does_not_bury_another_clients_request_for_the_same_model() {
+    let upstream = Upstream::start(&["m"]);
+    let instance = Setup::with(&upstream).start();
+    let gate = Gate::default();
+    upstream.always(Script::json("{}").after(&gate));
+    let (crowd, single) = (instance.client(), Client::new(instance.address(), OTHER_KEY));
+    let mut calls = vec![crowd.with("x-request-id", "crowd").start_chat("m")];
+    upstream.wait_for(1);
+    for _ in 0..20 {
+        calls.push(crowd.with("x-request-id", "crowd").start_chat("m"));
+    }
+    instance.wait_for_queued(20);
+    calls.push(single.with("x-request-id", "single").start_chat("m"));
+    instance.wait_for_queued(21);
+    gate.open_for_all();
+    for call in calls {
+        assert_eq!(call.answer().status, 200);
+    }
+    // The one that runs and four that keep their place; the rest of the burst is spaced out.
+    let place = order(&upstream).iter().position(|label| label == "single");
+    assert_eq!(place, Some(5));
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Client {
     pub(crate) fn raw(&self, bytes: &[u8]) -> Call {
         let mut connection = TcpStream::connect(self.address).expect("the instance listens");
         connection.set_read_timeout(Some(SILENCE)).unwrap();
+        connection.set_nodelay(true).unwrap();
         connection.write_all(bytes).unwrap();
         Call { connection: BufReader::new(connection) }
     }

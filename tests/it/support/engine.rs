@@ -96,11 +96,16 @@ impl Engine {
         Self { upstream, inside }
     }
 
-    /// Takes so long to load a model and to answer, in milliseconds, from now on.
+    /// One that takes so long to load a model and to answer, in milliseconds.
     pub(crate) fn slowly(self, load: u64, answer: u64) -> Self {
+        self.pace(load, answer);
+        self
+    }
+
+    /// Takes so long to load a model and to answer, in milliseconds, from now on.
+    pub(crate) fn pace(&self, load: u64, answer: u64) {
         let pace = Pace { load: Duration::from_millis(load), answer: Duration::from_millis(answer) };
         *self.inside.pace.lock().unwrap() = pace;
-        self
     }
 
     /// The models it loaded, in order.

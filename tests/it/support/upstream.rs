@@ -198,6 +198,8 @@ pub(crate) fn models_page(models: &[&str]) -> String {
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for connection in listener.incoming() {
         let Ok(connection) = connection else { continue };
+        // An answer of two pieces must not wait for a delayed acknowledgement between them.
+        connection.set_nodelay(true).unwrap();
         {
             let mut state = shared.state();
             if state.closing {
