@@ -134,7 +134,6 @@ fn a_second_machine_loads_the_model_when_the_first_is_full_for_long() {
 }
 
 #[test]
-#[ignore = "time alone does not make the scheduler look again: it copies the model only when some event comes"]
 fn who_waits_behind_a_request_without_end_is_served_elsewhere_though_nothing_else_happens() {
     let (first, second) = (Engine::start(&["m"]).slowly(100, 5), Engine::start(&["m"]).slowly(100, 5));
     // No probe comes to the rescue: time alone makes the second copy worth its load.

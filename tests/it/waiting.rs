@@ -203,7 +203,6 @@ fn what_is_learned_is_there_at_once_after_a_restart() {
 }
 
 #[test]
-#[ignore = "a load shorter than the guess for a service counts as none until a warm request has been seen"]
 fn one_request_that_loads_its_model_teaches_what_a_load_costs() {
     let engine = Engine::start(&["m"]).slowly(300, 5);
     let instance = Setup::with(&engine.upstream).start();

@@ -105,6 +105,11 @@ pub(crate) fn mean(of: &[f64]) -> f64 {
     if of.is_empty() { 0.0 } else { of.iter().sum::<f64>() / number(of.len()) }
 }
 
+/// The geometric mean of ratios, each at least a millionth; 1 of nothing.
+pub fn geometric_mean(of: &[f64]) -> f64 {
+    mean(&of.iter().map(|ratio| ratio.max(1e-6).ln()).collect::<Vec<_>>()).exp()
+}
+
 /// The value at `part` of the way through `sorted`, between two neighbours in proportion; 0 of nothing.
 pub fn percentile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
@@ -146,6 +151,14 @@ mod tests {
         let of = |part| percentile(&sorted, part);
         assert!((of(0.5) - 2.5).abs() < 1e-12 && (of(1.0) - 5.0).abs() < 1e-12 && of(0.0) <= 1.0);
         assert!((percentile(&[], 0.5)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn twice_and_half_are_as_much_geometrically() {
+        assert!((geometric_mean(&[2.0, 0.5]) - 1.0).abs() < 1e-12);
+        assert!(
+            (geometric_mean(&[4.0, 1.0]) - 2.0).abs() < 1e-12 && (geometric_mean(&[]) - 1.0).abs() < 1e-12
+        );
     }
 
     #[test]

@@ -84,9 +84,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Whether a change of model costs it nothing.
+    /// Whether it never has to give up one model for another and no load takes time, as with a hosted service. One that
+    /// loads at once but must make room is no such server: a busy model would stand in the way.
     pub fn swaps_freely(&self) -> bool {
-        self.t_load.iter().all(|load| *load <= 0.0)
+        let able = self.can.iter().filter(|can| **can).count();
+        self.t_load.iter().all(|load| *load <= 0.0) && self.max_models as usize >= able
     }
 
     /// What `job` takes here when it is alone: until its first token, and in all.

@@ -23,7 +23,7 @@ mod yardstick;
 pub use self::bounds::{Bounds, longest_without_server_s};
 pub use self::course::{Course, Fate, Lot};
 pub use self::draw::Flavour;
-pub use self::figures::{Figures, percentile};
+pub use self::figures::{Figures, geometric_mean, percentile};
 pub use self::instance::{Instance, InstanceError, Job, Server};
 pub use self::setting::Setting;
 pub use self::targets::{Against, Measure, Reading, Target, best, readings, targets};

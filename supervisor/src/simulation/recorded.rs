@@ -193,6 +193,7 @@ impl Evidence {
             Some(listed) => listed.contains(*model),
             None => true,
         };
+        let holds_all = u32::try_from(models.len()).unwrap_or(u32::MAX).max(1);
         Server {
             name: backend.name.clone(),
             priority: backend.priority,
@@ -201,7 +202,7 @@ impl Evidence {
             s_per_prompt_token: token_s.iter().map(|token_s| token_s * PROMPT_PART).collect(),
             s_per_output_token: token_s.clone(),
             overhead: mean(&token_s),
-            max_models: if is_free { 99 } else { backend.max_models.unwrap_or(1) },
+            max_models: if is_free { holds_all } else { backend.max_models.unwrap_or(1) },
             slots: backend.slots_at_first(),
             // What was measured had the slowdown of the usual company in it.
             alpha: 0.0,

@@ -18,7 +18,7 @@ use crate::record::{Entry, Header, Record, decisions};
 use crate::scheduler::laws::{Laws, Sound};
 use crate::scheduler::{Effect, Event, Scheduler};
 
-/// The scheduler's chance comes from it.
+/// The scheduler's chance comes from it and from the setting's luck.
 const SEED: u64 = 7;
 /// A run in which nothing moves for so long is stuck: longer than any load, pause or gap between arrivals.
 const STUCK_AFTER: Duration = Duration::from_hours(6);
@@ -111,7 +111,7 @@ pub fn run_under_laws<L: Laws>(instance: &Instance, setting: &Setting) -> Result
 /// Like [`run`], and returns the record of it, too.
 pub fn run_on_record(instance: &Instance, setting: &Setting) -> Result<(Course, Record), String> {
     let mut world = World::<Sound>::new(instance, setting);
-    let header = Header::new(setting.catalog(instance), SEED, 0, Vec::new());
+    let header = Header::new(setting.catalog(instance), seed(setting), 0, Vec::new());
     world.record = Some(Record { header, entries: Vec::new() });
     world.run().map_err(|wrong| world.told_wrong(setting, &wrong))?;
     let record = world.record.take().ok_or("the record is gone")?;
@@ -136,7 +136,7 @@ impl<'a, L: Laws> World<'a, L> {
         Self {
             instance,
             luck: setting.luck,
-            scheduler: Scheduler::under_laws(catalog, SEED, 0),
+            scheduler: Scheduler::under_laws(catalog, seed(setting), 0),
             now: Time::default(),
             agenda: BTreeMap::new(),
             steps: 0,
@@ -357,6 +357,10 @@ impl<'a, L: Laws> World<'a, L> {
             None => Ok(()),
         }
     }
+}
+
+fn seed(setting: &Setting) -> u64 {
+    SEED.wrapping_add(setting.luck)
 }
 
 /// The backend of a server.

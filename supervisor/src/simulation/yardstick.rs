@@ -49,7 +49,7 @@ impl Subject {
         };
         vec![
             seed("one_fifo", S::Fifo),
-            seed("random", S::Random),
+            Self { name: "random", setting: Setting::new(S::Random).with_one_slot().with_weights_by_speed() },
             seed("model_affinity_least_busy", S::ModelAffinityLeastBusy),
             seed("least_busy", S::LeastBusy),
             seed("round_robin", S::RoundRobin),

@@ -5,7 +5,7 @@ use super::pair::Pair;
 use super::usual::Mean;
 
 /// Seconds of service when nothing at all is known.
-const UNKNOWN_SERVICE: f64 = 5.0;
+pub(super) const UNKNOWN_SERVICE: f64 = 5.0;
 /// Seconds of a load when none was ever seen.
 const UNKNOWN_LOAD: f64 = 10.0;
 /// What is not known is taken to be better than the best that is: otherwise it would never be tried.
@@ -126,7 +126,8 @@ impl Grid {
                 // A load rests on the service, also where that is a guess, which may rest on anything.
                 let is_guessed = answer.measured_service.is_none();
                 if is_guessed || changed.is_none_or(|changed| changed.index() == model) {
-                    answer.measured_load = pair.load(answer.service);
+                    let is_known = !is_guessed || !measured[model].is_empty();
+                    answer.measured_load = pair.load(is_known.then_some(answer.service));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use dialect::Endpoint;
 
 use super::estimate::{Estimate, median};
+use super::grid::UNKNOWN_SERVICE;
 use super::record::Record;
 use super::sample::{Sample, Size};
 use super::usual::{Mean, place};
@@ -13,6 +14,8 @@ use super::usual::{Mean, place};
 pub(super) const LOADS: usize = 5;
 /// No request is expected to take less, in seconds.
 const SHORTEST: f64 = 0.001;
+/// An answer whose first byte came before this share of its time was streamed.
+const EARLY: f64 = 0.9;
 
 /// One model on one backend.
 #[derive(Clone, Default, Debug)]
@@ -88,14 +91,29 @@ impl Pair {
     }
 
     /// Expected seconds of a load: the median of what the latest loading attempts took beyond their service, which
-    /// is expected to take `service` where their length or the speed is not known. A load is over when the first byte comes.
-    /// `None` if none was seen.
-    pub(super) fn load(&self, service: f64) -> Option<f64> {
+    /// is expected to take `service` where their length or the speed is not known; `None` where the model was never
+    /// seen at work. A load is over when the first byte comes. `None` if none was seen.
+    pub(super) fn load(&self, service: Option<f64>) -> Option<f64> {
         let mut beyond = [0.0; LOADS];
         for (beyond, (endpoint, sample)) in beyond.iter_mut().zip(&self.loads) {
             let known = sample.is_counted.then(|| self.predict(*endpoint, sample.size(Size::UNIT))).flatten();
-            *beyond = (sample.seconds() - known.unwrap_or(service)).clamp(0.0, sample.first_byte());
+            *beyond = match known.or(service) {
+                Some(service) => (sample.seconds() - service).clamp(0.0, sample.first_byte()),
+                None => load_of_a_stranger(*sample),
+            };
         }
         median(&mut beyond[..self.loads.len()])
+    }
+}
+
+/// What a loading attempt says of the load where nothing is known of the service: in a stream all of it comes before
+/// the first byte, with the prompt, which is little beside it; of a whole answer three quarters at least are taken for it, because
+/// a load counted as none would make the backend look as if it swapped freely.
+fn load_of_a_stranger(sample: Sample) -> f64 {
+    let is_stream = sample.first_byte() < EARLY * sample.seconds();
+    if is_stream {
+        sample.first_byte()
+    } else {
+        (sample.seconds() - UNKNOWN_SERVICE).max(sample.seconds() * 0.75)
     }
 }

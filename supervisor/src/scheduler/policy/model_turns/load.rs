@@ -11,19 +11,29 @@ use super::sight::{Departure, Server, Sight, Want};
 use crate::clock::Time;
 use crate::scheduler::policy::{Choice, Reason, Room};
 
+/// Looks at a copy that is not yet worth its load are at least so far apart, in seconds.
+const SOONEST_LOOK_S: f64 = 0.25;
+/// And at most so far, while somebody waits.
+const LATEST_LOOK_S: f64 = 10.0;
+
 /// What there is to load.
 #[derive(Default)]
 pub(super) struct Outlook {
     /// The load to begin, if any.
     pub(super) dispatch: Option<Choice>,
-    /// When the first backend that waits for a follow-up gives up.
-    pub(super) linger_ends: Option<Time>,
+    /// When to look again: the first backend that waits for a follow-up gives up then, or a second copy may have
+    /// become worth its load, because those who have the model take longer than was expected of them.
+    pub(super) look_again: Option<Time>,
 }
 
 impl Outlook {
     /// Nothing needs to be loaded for `dispatch`.
     pub(super) fn of(dispatch: Choice) -> Self {
-        Self { dispatch: Some(dispatch), linger_ends: None }
+        Self { dispatch: Some(dispatch), look_again: None }
+    }
+
+    fn look_again_at(&mut self, at: Time) {
+        self.look_again = Some(self.look_again.map_or(at, |first| first.min(at)));
     }
 }
 
@@ -54,11 +64,16 @@ pub(super) fn choose(memory: &mut Memory, sight: &Sight<'_, '_>) -> Outlook {
             }
             let room = sight.room(server, want.model, vacancy);
             let departure = if room == vacancy { usual } else { sight.departure(server, room.evicts()) };
-            if room == Room::Full || !is_worth_it(sight, server, want, &departure, clear_s[place]) {
+            if room == Room::Full {
+                continue;
+            }
+            let short_s = short_of_worth_s(sight, server, want, &departure, clear_s[place]);
+            if short_s >= 0.0 {
+                outlook.look_again_at(sight.now.plus_seconds(nearer_s(short_s)));
                 continue;
             }
             if let Some(ends) = linger::ends_at(memory, sight, server, want, &departure) {
-                outlook.linger_ends = Some(outlook.linger_ends.map_or(ends, |first| first.min(ends)));
+                outlook.look_again_at(ends);
                 memory.note_linger(server.backend.id, departure.leaves);
                 continue;
             }
@@ -98,11 +113,30 @@ pub(super) fn is_worth_it<'a>(
     departure: &Departure,
     clear_s: f64,
 ) -> bool {
+    short_of_worth_s(sight, server, want, departure, clear_s) < 0.0
+}
+
+/// How much longer those who have `want` would have to be busy with it for `server` to take it, in seconds; less than
+/// 0: it should.
+fn short_of_worth_s<'a>(
+    sight: &Sight<'a, '_>,
+    server: &Server<'a>,
+    want: &Want<'a>,
+    departure: &Departure,
+    clear_s: f64,
+) -> f64 {
     if !want.is_covered || clear_s.is_infinite() {
-        return true;
+        return f64::NEG_INFINITY;
     }
     let trespass_s = sight.trespass_s(server, want.model, departure, clear_s);
-    clear_s > sight.load_s(server, want.model) + departure.reload_s + trespass_s
+    sight.load_s(server, want.model) + departure.reload_s + trespass_s - clear_s
+}
+
+/// After how many seconds to look again at a copy that is `short_s` short of its worth. What overruns its expected
+/// time is expected to take half as long again, so that the shortage shrinks at most about half as fast as time
+/// passes: a look at half the way comes before the end of it, and few looks come.
+fn nearer_s(short_s: f64) -> f64 {
+    (short_s / 2.0).clamp(SOONEST_LOOK_S, LATEST_LOOK_S)
 }
 
 /// Members before others, then the quickest; servers come best first, so that a tie goes to the first.

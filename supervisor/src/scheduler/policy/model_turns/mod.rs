@@ -52,7 +52,7 @@ impl Policy for ModelTurns {
             Some(_) => choice,
         };
         choice.dispatch.unwrap_or_else(|| {
-            let until = [wake::next(&sight), choice.linger_ends].into_iter().flatten().min();
+            let until = [wake::next(&sight), choice.look_again].into_iter().flatten().min();
             Choice::Wait { until }
         })
     }
