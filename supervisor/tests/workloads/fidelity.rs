@@ -60,7 +60,7 @@ const USUAL_SPREAD: f64 = 0.02;
 /// How a subject rightly differs from the reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Departure {
-    /// A fault of the model behind the reference is mended: it waits less, and never more.
+    /// A fault that the reference has is mended: it waits less.
     Mended,
     /// The reference is one draw of noise, and far from the mean of many.
     Draw,
@@ -141,9 +141,10 @@ fn difference(reference: &Reference, subject: &Subject, workload: &str) -> Optio
     if departure == Some(Departure::Draw) || has_one_slot(subject, workload) {
         return None;
     }
-    let most = TOLERANCE + spread(subject.name, workload);
-    let is_off =
-        |off: &f64| if departure == Some(Departure::Mended) { *off > most } else { off.abs() > most };
+    let is_off = |off: &f64| match departure {
+        Some(_) => *off >= 0.0,
+        None => off.abs() > TOLERANCE + spread(subject.name, workload),
+    };
     // What one draw shows may be that draw's: if it is off, many decide.
     Some(off(expected, subject, workload, 1)).filter(is_off)?;
     let found = Some(off(expected, subject, workload, DRAWS)).filter(is_off)? * 100.0;

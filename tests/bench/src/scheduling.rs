@@ -10,13 +10,12 @@ use clap::Args;
 use flate2::read::GzDecoder;
 use supervisor::scheduler::catalog::Strategy;
 use supervisor::simulation::{
-    Against, Bounds, Figures, Flavour, Instance, Measure, Reading, Reference, Setting, Subject, percentile,
-    readings, run,
+    Against, Bounds, Figures, Flavour, Instance, Measure, Reading, Reference, Setting, Subject,
+    geometric_mean, percentile, readings, run,
 };
 
 use crate::decision;
 use crate::report::{note, say};
-use crate::statistics::length;
 use crate::trouble::Trouble;
 
 /// What of the scheduling to measure.
@@ -188,7 +187,7 @@ const RIVALS: [Strategy; 3] =
 
 fn random_instances(options: &Scheduling, troubles: &mut Vec<String>) {
     for flavour in [Flavour::Plain, Flavour::Rough] {
-        let (mut to_coverage, mut to_best) = (Vec::new(), Vec::new());
+        let (mut to_coverage, mut to_deferred, mut to_best) = (Vec::new(), Vec::new(), Vec::new());
         for seed in options.first..options.first + options.instances {
             let instance = Instance::random(seed, flavour);
             let mut flow = |strategy| {
@@ -197,14 +196,18 @@ fn random_instances(options: &Scheduling, troubles: &mut Vec<String>) {
             };
             let ours = flow(Strategy::ModelTurns);
             let theirs: Vec<f64> = RIVALS.into_iter().filter_map(&mut flow).collect();
-            if let (Some(ours), &[coverage, _, _]) = (ours, theirs.as_slice()) {
+            if let (Some(ours), &[coverage, deferred, _]) = (ours, theirs.as_slice()) {
                 to_coverage.push(ours / coverage.max(1e-3));
+                to_deferred.push(ours / deferred.max(1e-3));
                 to_best.push(ours / theirs.iter().copied().fold(f64::INFINITY, f64::min).max(1e-3));
             }
         }
         say(&format!("\n{} random instances, {flavour:?}: mean flow of `model_turns` beside", to_best.len()));
-        say_ratios("preserve_model_coverage", &mut to_coverage, (0.90, 1.12));
-        say_ratios("the best of three seeds per instance", &mut to_best, (0.95, 1.15));
+        // What is promised is promised of the plain ones.
+        let limits = |geometric, p95| (flavour == Flavour::Plain).then_some((geometric, p95));
+        say_ratios("preserve_model_coverage", &mut to_coverage, limits(0.90, 1.12));
+        say_ratios("deferred_model_then_capable", &mut to_deferred, None);
+        say_ratios("the best of three seeds per instance", &mut to_best, limits(0.95, 1.15));
     }
 }
 
@@ -219,19 +222,23 @@ fn one_random(instance: &Instance, strategy: Strategy) -> Result<f64, String> {
     Ok(figures.flow)
 }
 
-fn say_ratios(name: &str, ratios: &mut [f64], targets: (f64, f64)) {
+/// Says how ratios are distributed, beside the most that their geometric mean and 95th percentile may be, if there is such.
+fn say_ratios(name: &str, ratios: &mut [f64], limits: Option<(f64, f64)>) {
     ratios.sort_unstable_by(f64::total_cmp);
-    let logs: f64 = ratios.iter().map(|ratio| ratio.max(1e-6).ln()).sum();
-    let geometric = (logs / length(ratios.len().max(1))).exp();
+    let beside = |found: f64, limit: Option<f64>| match limit {
+        None => format!("{found:.2}"),
+        Some(limit) => {
+            let verdict = if found <= limit { "met" } else { "MISSED" };
+            format!("{found:.2} (target ≤ {limit:.2}: {verdict})")
+        }
+    };
     let worse = ratios.iter().filter(|ratio| **ratio > 1.05).count();
     say(&format!(
-        "- {name}: geometric mean {geometric:.2} (target ≤ {:.2}), p5 {:.2}, p50 {:.2}, p95 {:.2} (target ≤ {:.2}), \
-         worst {:.2}; more than 5 % worse: {worse}",
-        targets.0,
+        "- {name}: geometric mean {}, p5 {:.2}, p50 {:.2}, p95 {}, worst {:.2}; more than 5 % worse: {worse}",
+        beside(geometric_mean(ratios), limits.map(|(geometric, _)| geometric)),
         percentile(ratios, 0.05),
         percentile(ratios, 0.5),
-        percentile(ratios, 0.95),
-        targets.1,
+        beside(percentile(ratios, 0.95), limits.map(|(_, p95)| p95)),
         percentile(ratios, 1.0),
     ));
 }
