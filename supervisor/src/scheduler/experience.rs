@@ -1,5 +1,8 @@
 //! What is drawn from a completed attempt: how long things take, and whether changes of model cost anything.
 
+use std::collections::BTreeMap;
+
+use dialect::Endpoint;
 use ipc_proto::control::{Ending, Finished};
 use ipc_proto::ids::BackendId;
 use ipc_proto::operator::LearnedView;
@@ -7,8 +10,29 @@ use ipc_proto::operator::LearnedView;
 use super::grant::Grant;
 use super::laws::Laws;
 use super::learner::{Learner, Observation};
+use super::model::ModelIx;
 use super::{Effect, Note, Scheduler, Turn};
 use crate::clock::Time;
+
+/// So many attempts of a kind are learned from in a second: more say nothing new, and cost time and rows.
+const MOST_A_SECOND: u32 = 32;
+
+/// How many attempts of each kind have been learned from in the second that runs.
+#[derive(Default, Debug)]
+pub(super) struct Lessons(BTreeMap<(BackendId, ModelIx, Endpoint), (u64, u32)>);
+
+impl Lessons {
+    /// Whether one more of this kind at `now` is worth learning from.
+    fn has_room(&mut self, kind: (BackendId, ModelIx, Endpoint), now: Time) -> bool {
+        let second = now.0 / 1_000_000;
+        let (running, count) = self.0.entry(kind).or_default();
+        if *running != second {
+            (*running, *count) = (second, 0);
+        }
+        *count += 1;
+        *count <= MOST_A_SECOND
+    }
+}
 
 impl<L: Laws> Scheduler<L> {
     /// The scheduler with what was learned before: from the observations that were stored, oldest first.
@@ -32,6 +56,9 @@ impl<L: Laws> Scheduler<L> {
         else {
             return;
         };
+        if !granted.is_swap && !self.lessons.has_room((on, granted.model, endpoint), turn.now) {
+            return;
+        }
         let observation = Observation {
             backend: on,
             model: self.models.name(granted.model).clone(),

@@ -13,6 +13,7 @@ use ipc_proto::operator::Counters;
 use self::backend::Backend;
 use self::catalog::Catalog;
 use self::directory::Publication;
+use self::experience::Lessons;
 use self::frontend::Seat;
 use self::laws::{Laws, Sound};
 use self::learner::Learner;
@@ -131,6 +132,7 @@ pub struct Scheduler<L: Laws = Sound> {
     queue: Queue,
     models: Models,
     learner: Learner,
+    lessons: Lessons,
     /// What clients wanted models to be loaded with lately.
     contexts: Contexts,
     policy: Box<dyn Policy>,
@@ -169,6 +171,7 @@ impl<L: Laws> Scheduler<L> {
             policy: policy::named(catalog.strategy, seed),
             models: Models::default(),
             learner: Learner::default(),
+            lessons: Lessons::default(),
             contexts: Contexts::default(),
             decided_at: Time::default(),
             catalog,
