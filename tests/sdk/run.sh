@@ -85,7 +85,7 @@ proxy:
   host: 127.0.0.1
   port: 0
   shutdown_grace_seconds: 5
-  heartbeat_seconds: 1
+  heartbeat_seconds: 0.05
 auth:
   api_keys:
     - name: sdk
