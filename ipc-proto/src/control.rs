@@ -324,7 +324,8 @@ pub struct Finished {
     pub upstream_status: Option<u16>,
     /// From the call to the first piece of the answer, in microseconds.
     pub first_byte_us: Option<u64>,
-    /// From the frontend's arrival to the end, in microseconds.
+    /// From the frontend's arrival to the backend's last byte, in microseconds; what was broken off: until it was. A
+    /// client that reads slowly does not count.
     pub total_us: u64,
     /// Bytes of body that came from the backend.
     pub bytes_received: u64,

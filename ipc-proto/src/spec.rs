@@ -184,7 +184,8 @@ pub struct ProbeSpec {
 pub struct FakeSpec {
     /// The models it offers.
     pub models: Vec<ModelName>,
-    /// How long it takes to load one, in milliseconds. It holds one at a time.
+    /// How long it takes to load one, in milliseconds. It holds one at a time, and asked for another it breaks off
+    /// what runs, as careless engines do; 0: it swaps freely.
     pub load_ms: u64,
     /// Between two words, in milliseconds.
     pub word_ms: u64,
