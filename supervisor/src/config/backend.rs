@@ -7,7 +7,7 @@ use ipc_proto::spec::{BackendKind, Credential, FakeSpec, Timeouts};
 use super::address::{BaseUrl, same_server};
 use super::check::Findings;
 use super::file::{self, AuthType, File, OverflowAfter, StreamUsage};
-use crate::scheduler::catalog::{self, Overflow};
+use crate::scheduler::catalog::{self, Overflow, Strategy};
 
 /// A checked backend.
 #[derive(Clone, PartialEq, Debug)]
@@ -84,8 +84,8 @@ fn check_server(before: &[CheckedBackend], one: &CheckedBackend, at: &str, findi
 }
 
 /// Values that say nothing together.
-fn warn_of_backend(backend: &file::Backend, strategy: file::Strategy, at: &str, findings: &mut Findings<'_>) {
-    if backend.weight != 1 && strategy != file::Strategy::Random {
+fn warn_of_backend(backend: &file::Backend, strategy: Strategy, at: &str, findings: &mut Findings<'_>) {
+    if backend.weight != 1 && strategy != Strategy::Random {
         findings.odd(format!("{at}.weight"), "has no effect: only strategy random draws by weight");
     }
     if backend.max_models.exactly().is_some() && backend.serialize_by_model.exactly() == Some(false) {

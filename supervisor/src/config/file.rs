@@ -9,7 +9,7 @@ mod scheduling;
 mod values;
 
 pub use self::backend::{AuthType, Backend, Fake, Kind};
-pub use self::scheduling::{Alias, Class, Linger, LoadOptions, Routing, Scheduler, Strategy};
+pub use self::scheduling::{Alias, Class, Linger, LoadOptions, Routing, Scheduler};
 pub use self::values::{Count, Hidden, OrOff, OverflowAfter, Switch};
 use self::values::{plain_number, plain_number_if_any};
 

@@ -26,7 +26,7 @@ pub(super) struct Scheduling {
 /// Finds out what `file` says of scheduling; relative paths start at `folder`.
 pub(super) fn check_scheduling(file: &File, folder: &Path, findings: &mut Findings<'_>) -> Scheduling {
     let scheduler = &file.scheduler;
-    let strategy = strategy(file.routing.strategy);
+    let strategy = file.routing.strategy;
     let knobs = Knobs {
         max_wait_ms: scheduler.max_wait.exactly().map(millis_of),
         turn: scheduler.turn,
@@ -43,20 +43,6 @@ pub(super) fn check_scheduling(file: &File, folder: &Path, findings: &mut Findin
         load_options: load_policy(file.compat.load_options),
         queue: queue(scheduler),
         record: record(file, folder, findings),
-    }
-}
-
-fn strategy(written: file::Strategy) -> Strategy {
-    match written {
-        file::Strategy::ModelTurns => Strategy::ModelTurns,
-        file::Strategy::ModelAffinityLeastBusy => Strategy::ModelAffinityLeastBusy,
-        file::Strategy::LeastBusy => Strategy::LeastBusy,
-        file::Strategy::RoundRobin => Strategy::RoundRobin,
-        file::Strategy::DeferredModelThenCapable => Strategy::DeferredModelThenCapable,
-        file::Strategy::PreserveModelCoverage => Strategy::PreserveModelCoverage,
-        file::Strategy::FairShareRoundRobin => Strategy::FairShareRoundRobin,
-        file::Strategy::Random => Strategy::Random,
-        file::Strategy::Fifo => Strategy::Fifo,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId, ModelName};
 use ipc_proto::spec::BackendKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Everything the scheduler knows of the configuration.
@@ -116,7 +117,7 @@ pub struct Client {
 }
 
 /// The rules that choose among waiting requests.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
     /// Models take turns on a backend: drain, relieve most waiting per second of work, bounded waits.

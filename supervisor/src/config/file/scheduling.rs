@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{OrOff, plain_number};
+use crate::scheduler::catalog::Strategy;
 
 /// Which backend serves which request.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -16,31 +17,6 @@ pub struct Routing {
     pub strategy: Strategy,
     /// Names that stand for another model.
     pub models: BTreeMap<String, Alias>,
-}
-
-/// The rule that chooses among waiting requests and backends.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Models take turns on a backend: all that waits for the loaded one, then the one that relieves most waiting.
-    #[default]
-    ModelTurns,
-    /// Bound at arrival: to the least busy backend that has the model loaded, else to the least busy of all.
-    ModelAffinityLeastBusy,
-    /// Bound at arrival: to the least busy backend.
-    LeastBusy,
-    /// Bound at arrival: to each backend in turn.
-    RoundRobin,
-    /// Serve what is loaded, oldest first; switch the model when nothing waits for it.
-    DeferredModelThenCapable,
-    /// The oldest first, unless that would unload the last copy of a model that has work.
-    PreserveModelCoverage,
-    /// Like `deferred_model_then_capable`, with a bound on requests of one model in a row.
-    FairShareRoundRobin,
-    /// Bound at arrival: to a backend drawn by weight.
-    Random,
-    /// Strictly by arrival, whatever is loaded: a yardstick for the others.
-    Fifo,
 }
 
 /// What a model name stands for.
