@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::Dialect;
+use crate::{Dialect, Framing};
 
 /// What is to be told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct ErrorReport<'a> {
 /// The JSON body of an error response.
 pub fn body(dialect: Dialect, report: &ErrorReport<'_>) -> Vec<u8> {
     match dialect {
-        Dialect::OpenAi => written(&OpenAiBody {
+        Dialect::OpenAi | Dialect::Responses | Dialect::Gemini | Dialect::Ollama => written(&OpenAiBody {
             error: OpenAiError {
                 message: report.message,
                 r#type: openai_type(report.status),
@@ -44,9 +44,10 @@ pub fn body(dialect: Dialect, report: &ErrorReport<'_>) -> Vec<u8> {
 /// The server-sent event that ends a stream which had begun.
 ///
 /// No end marker follows it: a broken stream must not look like a finished one.
-pub fn event(dialect: Dialect, report: &ErrorReport<'_>) -> Vec<u8> {
+pub fn event(dialect: Dialect, framing: Framing, is_first: bool, report: &ErrorReport<'_>) -> Vec<u8> {
+    let _ = (framing, is_first);
     let field: &[u8] = match dialect {
-        Dialect::OpenAi => b"data: ",
+        Dialect::OpenAi | Dialect::Responses | Dialect::Gemini | Dialect::Ollama => b"data: ",
         Dialect::Anthropic => b"event: error\ndata: ",
     };
     [field, &body(dialect, report), b"\n\n"].concat()
@@ -160,9 +161,9 @@ mod tests {
 
     #[test]
     fn str_06_events_are_one_line_of_data_and_no_end_marker() {
-        let openai = String::from_utf8(event(Dialect::OpenAi, &report(502))).unwrap();
+        let openai = String::from_utf8(event(Dialect::OpenAi, Framing::Events, true, &report(502))).unwrap();
         assert!(openai.starts_with("data: {\"error\":{") && openai.ends_with("}}\n\n"));
-        let anthropic = String::from_utf8(event(Dialect::Anthropic, &report(502))).unwrap();
+        let anthropic = String::from_utf8(event(Dialect::Anthropic, Framing::Events, true, &report(502))).unwrap();
         assert!(
             anthropic.starts_with("event: error\ndata: {\"type\":\"error\"") && anthropic.ends_with("}\n\n")
         );

@@ -3,17 +3,18 @@
 //! A sign of life carries nothing: a client that reads events passes over it, and one that counts bytes sees that
 //! the connection lives. It fits only between two events.
 
-use crate::Dialect;
+use crate::{Dialect, Endpoint, Framing};
 
 /// The sign of life of `dialect`, whole: to be added between two events.
 ///
 /// Anthropic's own API sends `ping` events and its clients pass over them wherever they come. Elsewhere it is a
 /// comment, which the standard of server-sent events has for this; the blank line after it is for readers that cut
 /// streams at blank lines before they look inside.
-pub fn beat(dialect: Dialect) -> &'static [u8] {
-    match dialect {
-        Dialect::OpenAi => b": proxylm is waiting\n\n",
-        Dialect::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+pub fn beat(endpoint: Endpoint, framing: Framing, model: &str) -> Vec<u8> {
+    let _ = (framing, model);
+    match endpoint.dialect() {
+        Dialect::Anthropic => b"event: ping\ndata: {\"type\": \"ping\"}\n\n".to_vec(),
+        _ => b": proxylm is waiting\n\n".to_vec(),
     }
 }
 
@@ -29,6 +30,12 @@ pub struct Seam {
 }
 
 impl Seam {
+    /// The beginning of a stream framed so.
+    pub fn new(framing: Framing) -> Self {
+        let _ = framing;
+        Self::default()
+    }
+
     /// Takes note that `bytes` have passed.
     pub fn pass(&mut self, bytes: &[u8]) {
         // The longest two line ends are four bytes; what came before them has no say in it.
@@ -67,7 +74,6 @@ impl Seam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Endpoint;
     use crate::sse::{Cutter, Event};
     use crate::watch::StreamWatch;
 
@@ -77,20 +83,22 @@ mod tests {
             [(Dialect::OpenAi, Endpoint::ChatCompletions), (Dialect::Anthropic, Endpoint::Messages)]
         {
             let mut seam = Seam::default();
-            seam.pass(beat(dialect));
+            seam.pass(&beat(endpoint, Framing::Events, "m"));
             assert!(seam.is_open(), "{dialect:?}");
-            let mut watch = StreamWatch::new(endpoint, false);
+            let mut watch = StreamWatch::new(endpoint, Framing::Events, false);
             let mut out = Vec::new();
-            watch.feed(beat(dialect), &mut out);
-            assert_eq!((out.as_slice(), watch.has_begun()), (beat(dialect), false), "{dialect:?}");
+            watch.feed(&beat(endpoint, Framing::Events, "m"), &mut out);
+            assert_eq!((out, watch.has_begun()), (beat(endpoint, Framing::Events, "m"), false), "{dialect:?}");
         }
     }
 
     #[test]
     fn a_comment_has_no_data_and_a_ping_says_so_twice() {
-        let event = Event::read(beat(Dialect::OpenAi));
+        let one = beat(Endpoint::ChatCompletions, Framing::Events, "m");
+        let other = beat(Endpoint::Messages, Framing::Events, "m");
+        let event = Event::read(&one);
         assert!(event.data.is_none() && event.name.is_empty());
-        let event = Event::read(beat(Dialect::Anthropic));
+        let event = Event::read(&other);
         assert_eq!((event.name, event.data.as_deref()), (&b"ping"[..], Some(&b"{\"type\": \"ping\"}"[..])));
     }
 

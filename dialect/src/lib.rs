@@ -12,64 +12,29 @@
 
 use serde::{Deserialize, Serialize};
 
+mod anthropic;
 pub mod edit;
+mod endpoint;
 pub mod error;
 mod fault;
+mod framing;
+mod gemini;
 pub mod heartbeat;
+mod hub;
 mod layout;
 pub mod load;
 mod members;
+mod ollama;
+mod openai;
+mod responses;
 pub mod sse;
 pub mod summary;
+pub mod translate;
 mod usage;
 pub mod watch;
 
-/// An LLM API as it is spoken on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dialect {
-    /// OpenAI's API and its many kin.
-    OpenAi,
-    /// Anthropic's Messages API.
-    Anthropic,
-}
-
-/// One operation of a dialect that asks a model for something.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
-    /// OpenAI `POST /v1/chat/completions`.
-    ChatCompletions,
-    /// OpenAI `POST /v1/completions`.
-    Completions,
-    /// OpenAI `POST /v1/embeddings`.
-    Embeddings,
-    /// Anthropic `POST /v1/messages`.
-    Messages,
-}
-
-impl Endpoint {
-    /// Every endpoint.
-    pub const ALL: [Self; 4] = [Self::ChatCompletions, Self::Completions, Self::Embeddings, Self::Messages];
-
-    /// The dialect it belongs to.
-    pub fn dialect(self) -> Dialect {
-        match self {
-            Self::ChatCompletions | Self::Completions | Self::Embeddings => Dialect::OpenAi,
-            Self::Messages => Dialect::Anthropic,
-        }
-    }
-
-    /// Its path below a server's base URL.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::ChatCompletions => "/v1/chat/completions",
-            Self::Completions => "/v1/completions",
-            Self::Embeddings => "/v1/embeddings",
-            Self::Messages => "/v1/messages",
-        }
-    }
-}
+pub use endpoint::{Dialect, Endpoint, Framing, Task};
+pub use hub::{Loss, Losses, Unfit};
 
 /// Tokens as the backend reported them; `None` where it did not.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -80,6 +45,24 @@ pub struct Usage {
     pub output_tokens: Option<u64>,
     /// Of the prompt's tokens, those read from a cache.
     pub cached_tokens: Option<u64>,
+    /// Of the prompt's tokens, those written to a cache.
+    pub cache_creation_tokens: Option<u64>,
     /// Of the generated tokens, those spent on reasoning.
     pub reasoning_tokens: Option<u64>,
+}
+
+impl Usage {
+    /// Takes over every count that `later` has. A 0 replaces nothing: some backends fill in zeros for what they said before.
+    pub fn update(&mut self, later: &Self) {
+        let newer = |known: &mut Option<u64>, later: Option<u64>| {
+            if known.is_none() || later.is_some_and(|count| count > 0) {
+                *known = later.or(*known);
+            }
+        };
+        newer(&mut self.input_tokens, later.input_tokens);
+        newer(&mut self.output_tokens, later.output_tokens);
+        newer(&mut self.cached_tokens, later.cached_tokens);
+        newer(&mut self.cache_creation_tokens, later.cache_creation_tokens);
+        newer(&mut self.reasoning_tokens, later.reasoning_tokens);
+    }
 }

@@ -58,7 +58,7 @@ pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Summary, BadBody> {
     let affinity = affinity(&model, &members);
     let max_output_tokens = match endpoint {
         Endpoint::Messages => Some(read_required_max_tokens(members.max_tokens)?),
-        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Embeddings => {
+        _ => {
             [members.max_completion_tokens, members.max_tokens, members.max_output_tokens]
                 .into_iter()
                 .flatten()

@@ -27,7 +27,7 @@ impl Tally {
     /// Takes note of a `usage` object.
     pub(crate) fn add(&mut self, dialect: Dialect, usage: &RawValue) {
         match dialect {
-            Dialect::OpenAi => self.add_openai(&object(Some(usage))),
+            Dialect::OpenAi | Dialect::Responses | Dialect::Gemini | Dialect::Ollama => self.add_openai(&object(Some(usage))),
             Dialect::Anthropic => self.add_anthropic(&object(Some(usage))),
         }
     }
@@ -52,7 +52,7 @@ impl Tally {
     /// The sum of it, in proxylm's own terms.
     pub(crate) fn usage(&self, dialect: Dialect) -> Usage {
         let input_tokens = match dialect {
-            Dialect::OpenAi => self.input,
+            Dialect::OpenAi | Dialect::Responses | Dialect::Gemini | Dialect::Ollama => self.input,
             Dialect::Anthropic => {
                 [self.input, self.cached, self.created].into_iter().flatten().reduce(u64::saturating_add)
             }
@@ -61,6 +61,7 @@ impl Tally {
             input_tokens,
             output_tokens: self.output,
             cached_tokens: self.cached,
+            cache_creation_tokens: self.created,
             reasoning_tokens: self.reasoning,
         }
     }
@@ -164,6 +165,7 @@ mod tests {
             input_tokens: Some(18),
             output_tokens: Some(21),
             cached_tokens: Some(5),
+            cache_creation_tokens: Some(3),
             reasoning_tokens: None,
         };
         assert_eq!(usage, expected);

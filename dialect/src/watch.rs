@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::sse::{Cutter, Event, HOLD_LIMIT, Piece};
 use crate::usage::Tally;
-use crate::{Dialect, Endpoint, Usage, fault};
+use crate::{Dialect, Endpoint, Framing, Usage, fault};
 
 /// What a piece of a stream turned out to hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +35,8 @@ pub struct StreamWatch {
 impl StreamWatch {
     /// A watch over a stream of `endpoint`. With `hide_usage`, the chunk that only carries usage, which the
     /// client did not ask for, is taken out.
-    pub fn new(endpoint: Endpoint, hide_usage: bool) -> Self {
+    pub fn new(endpoint: Endpoint, framing: Framing, hide_usage: bool) -> Self {
+        let _ = framing;
         let seen = Seen {
             dialect: endpoint.dialect(),
             hide_usage,
@@ -159,7 +160,7 @@ impl Seen {
             return false;
         }
         match self.dialect {
-            Dialect::OpenAi => self.take_openai(event, data),
+            Dialect::OpenAi | Dialect::Responses | Dialect::Gemini | Dialect::Ollama => self.take_openai(event, data),
             Dialect::Anthropic => self.take_anthropic(event.name, data),
         }
     }
@@ -362,7 +363,7 @@ mod tests {
             input_tokens: Some(3),
             output_tokens: Some(4),
             cached_tokens: Some(2),
-            reasoning_tokens: None,
+            ..Usage::default()
         };
         assert_eq!(usage_in_body(Endpoint::ChatCompletions, chat), expected);
         let embeddings =

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use dialect::load::{LoadEdit, LoadOptions};
 use dialect::watch::{BackendError, StreamWatch, usage_in_body};
-use dialect::{Endpoint, Usage, edit, summary};
+use dialect::{Framing, Endpoint, Usage, edit, summary};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -22,7 +22,7 @@ struct Seen {
 }
 
 fn watch_in_parts(endpoint: Endpoint, hide_usage: bool, parts: &[&[u8]]) -> Seen {
-    let mut watch = StreamWatch::new(endpoint, hide_usage);
+    let mut watch = StreamWatch::new(endpoint, Framing::Events, hide_usage);
     let mut out = Vec::new();
     for part in parts {
         watch.feed(part, &mut out);

@@ -3,14 +3,14 @@
 mod transcripts;
 
 use dialect::watch::{BackendError, StreamWatch};
-use dialect::{Endpoint, Usage};
+use dialect::{Framing, Endpoint, Usage};
 use transcripts::{
     ANTHROPIC_ERROR, ANTHROPIC_MESSAGES, OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_ERROR, OPENAI_USAGE_CHUNK,
 };
 
 /// Feeds `stream` in one piece to a watch that leaves usage in, and returns the watch with what it released.
 fn watched(endpoint: Endpoint, stream: &str) -> (StreamWatch, String) {
-    relay(StreamWatch::new(endpoint, false), stream)
+    relay(StreamWatch::new(endpoint, Framing::Events, false), stream)
 }
 
 fn relay(mut watch: StreamWatch, stream: &str) -> (StreamWatch, String) {
@@ -31,17 +31,18 @@ fn str_02_03_09_an_openai_chat_passes_unchanged() {
         output_tokens: Some(30),
         cached_tokens: Some(16),
         reasoning_tokens: Some(9),
+        ..Usage::default()
     };
     assert_eq!(watch.usage(), usage);
 }
 
 #[test]
 fn str_10_usage_that_nobody_asked_for_is_taken_out() {
-    let (watch, out) = relay(StreamWatch::new(Endpoint::ChatCompletions, true), OPENAI_CHAT);
+    let (watch, out) = relay(StreamWatch::new(Endpoint::ChatCompletions, Framing::Events, true), OPENAI_CHAT);
     assert_eq!(out, OPENAI_CHAT.replace(OPENAI_USAGE_CHUNK, ""));
     assert_eq!((watch.usage().output_tokens, watch.is_complete()), (Some(30), true));
 
-    let (watch, out) = relay(StreamWatch::new(Endpoint::Completions, true), OPENAI_COMPLETIONS);
+    let (watch, out) = relay(StreamWatch::new(Endpoint::Completions, Framing::Events, true), OPENAI_COMPLETIONS);
     assert_eq!(out, OPENAI_COMPLETIONS, "a chunk that also has text stays");
     assert_eq!((watch.usage().input_tokens, watch.usage().output_tokens), (Some(2), Some(3)));
 }
@@ -55,7 +56,8 @@ fn str_11_12_anthropic_messages_pass_unchanged() {
         input_tokens: Some(1112),
         output_tokens: Some(15),
         cached_tokens: Some(1000),
-        reasoning_tokens: None,
+        cache_creation_tokens: Some(100),
+        ..Usage::default()
     };
     assert_eq!(watch.usage(), usage);
 
@@ -153,7 +155,7 @@ fn str_13_a_line_of_ten_megabytes_passes() {
     let long =
         format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(10 << 20));
     let stream = format!("{long}data: [DONE]\n\n");
-    let mut watch = StreamWatch::new(Endpoint::ChatCompletions, true);
+    let mut watch = StreamWatch::new(Endpoint::ChatCompletions, Framing::Events, true);
     let mut out = Vec::new();
     for (count, part) in stream.as_bytes().chunks(16 * 1024).enumerate() {
         watch.feed(part, &mut out);
@@ -173,7 +175,7 @@ fn an_error_too_long_to_be_read_is_still_an_error() {
     for stream in
         [format!("event: error\ndata: {{\"x\":\"{padding}"), format!("data: {{\"error\":\"{padding}")]
     {
-        let mut watch = StreamWatch::new(Endpoint::ChatCompletions, false);
+        let mut watch = StreamWatch::new(Endpoint::ChatCompletions, Framing::Events, false);
         let mut out = Vec::new();
         watch.feed(stream.as_bytes(), &mut out);
         assert!(out.is_empty() && watch.error().is_some() && !watch.has_begun() && watch.is_between_events());

@@ -333,7 +333,7 @@ mod tests {
         });
         for endpoint in [Endpoint::ChatCompletions, Endpoint::Completions, Endpoint::Messages] {
             let talk = talk(endpoint, &request);
-            let mut watch = StreamWatch::new(endpoint, false);
+            let mut watch = StreamWatch::new(endpoint, dialect::Framing::Events, false);
             let mut out = Vec::new();
             watch.feed(talk.opening().as_bytes(), &mut out);
             (0..talk.words()).for_each(|word| watch.feed(talk.word(word).as_bytes(), &mut out));

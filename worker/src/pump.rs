@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dialect::error::ErrorReport;
 use dialect::watch::{BackendError, StreamWatch, usage_in_body};
-use dialect::{Endpoint, Usage};
+use dialect::{Endpoint, Framing, Usage};
 use http::{HeaderMap, HeaderValue, header};
 use ipc_proto::control::FromWorker;
 use ipc_proto::failure::{Failure, FailureKind, Wait};
@@ -356,7 +356,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
 
     /// A stream of events.
     async fn stream(&mut self, mut reply: Reply, hide_usage: bool) -> Result<Verdict, Interrupt> {
-        let mut watch = StreamWatch::new(self.open.endpoint, hide_usage);
+        let mut watch = StreamWatch::new(self.open.endpoint, Framing::Events, hide_usage);
         loop {
             let piece = self.piece(&mut reply.body).await?;
             let is_end = piece.is_none();
