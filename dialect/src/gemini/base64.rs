@@ -1,42 +1,25 @@
 //! Base64 in its two alphabets: Google's JSON takes both, most other APIs only the standard one.
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::DecodePaddingMode::Indifferent;
+
 use crate::hub::Json;
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(Indifferent).with_decode_allow_trailing_bits(true);
+const PLAIN: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const OF_URLS: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// `bytes` in the standard alphabet, padded.
 pub(super) fn encoded(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4_u32 {
-            let digit = ALPHABET[(bits >> (18 - 6 * place) & 63) as usize];
-            let is_padding = place as usize > chunk.len();
-            text.push(if is_padding { '=' } else { char::from(digit) });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 /// The bytes that `text` stands for, in either alphabet, padded or not. `None` if it is no base64.
 pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    for chunk in digits.chunks(4) {
-        let mut bits = 0_u32;
-        for digit in chunk {
-            bits = bits << 6 | value(*digit)?;
-        }
-        let [_, high, middle, low] = (bits << (6 * (4 - chunk.len()))).to_be_bytes();
-        match chunk.len() {
-            4 => bytes.extend([high, middle, low]),
-            3 => bytes.extend([high, middle]),
-            2 => bytes.push(high),
-            _ => return None,
-        }
-    }
-    Some(bytes)
+    PLAIN.decode(text).or_else(|_| OF_URLS.decode(text)).ok()
 }
 
 /// `text` in the standard alphabet and padded, without looking at more of it than its letters. Google's SDK for Python writes
@@ -58,18 +41,6 @@ pub(super) fn floats(text: &str) -> Option<Json> {
     let (floats, rest) = bytes.as_chunks::<4>();
     let numbers: Vec<f32> = floats.iter().map(|float| f32::from_le_bytes(*float)).collect();
     rest.is_empty().then(|| Json::of(&numbers))
-}
-
-fn value(digit: u8) -> Option<u32> {
-    let value = match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
 }
 
 #[cfg(test)]

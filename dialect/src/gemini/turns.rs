@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::hub::{
     Json, Losses, Message, Part, PartKind, Provider, Request, Role, Signature, ToolCall, Unfit, arguments,
-    custom_tools,
+    billing, custom_tools,
 };
 
 use super::models::Model;
@@ -98,7 +98,7 @@ impl<'a, 'l> Turns<'a, 'l> {
             if text.is_none() {
                 self.losses.add(part.at.as_str(), "Gemini takes only text as instructions");
             }
-            text.filter(|text| !text.is_empty())
+            text.map(|text| billing::without(message, text)).filter(|text| !text.is_empty())
         });
         let texts: Vec<&str> = texts.collect();
         if self.spoken.is_empty() {
