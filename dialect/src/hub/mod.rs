@@ -5,6 +5,7 @@
 
 mod answer;
 pub(crate) mod arguments;
+pub(crate) mod custom_tools;
 mod event;
 pub(crate) mod ids;
 mod json;
