@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::hub::{
     Bare, Extra, Format, Function, Json, Losses, Reasoning, Request, Said, Tool, ToolChoice, ToolKind, Unfit,
+    custom_tools,
 };
 use crate::translate::{Sent, Terms};
 use crate::{Dialect, Endpoint};
@@ -65,7 +66,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     raw: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<Offered<'a>>,
+    tools: Vec<Offered>,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<Form<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,16 +101,16 @@ enum Think {
 }
 
 #[derive(Serialize)]
-struct Offered<'a> {
+struct Offered {
     r#type: &'static str,
-    function: Described<'a>,
+    function: Described,
 }
 
 #[derive(Serialize)]
-struct Described<'a> {
-    name: &'a str,
+struct Described {
+    name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
+    description: Option<String>,
     parameters: Json,
 }
 
@@ -173,7 +174,7 @@ fn think(said: &Said<Reasoning>, losses: &mut Losses) -> Option<Think> {
 }
 
 /// The functions that may be called. A choice that Ollama has no field for is kept by what is offered, as far as it goes.
-fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Vec<Offered<'a>> {
+fn tools(request: &Request, losses: &mut Losses) -> Vec<Offered> {
     let choice = request.tool_choice.as_ref();
     let is_offered = |name: &str| match choice.map(|said| &said.value) {
         Some(ToolChoice::None) => false,
@@ -197,23 +198,29 @@ fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Vec<Offered<'a>> {
     let mut offered = Vec::with_capacity(request.tools.len());
     for Tool { at, kind, .. } in &request.tools {
         match kind {
-            ToolKind::Function(function) if is_offered(&function.name) => offered.push(describe(function)),
-            ToolKind::Function(_) => {}
-            ToolKind::Custom { .. } => losses.add(at, "Ollama has no tools with free text as input"),
+            ToolKind::Function(function) if is_offered(&function.name) => {
+                offered.push(describe(function.clone()));
+            }
+            ToolKind::Custom { name, description, format } if is_offered(name) => {
+                offered.push(describe(custom_tools::as_function(
+                    name,
+                    description.as_deref(),
+                    format.as_ref(),
+                )));
+            }
+            // Not to be called: what is not offered cannot be.
+            ToolKind::Function(_) | ToolKind::Custom { .. } => {}
             ToolKind::Provider { .. } => losses.add(at, "only its provider can run this tool"),
         }
     }
     offered
 }
 
-fn describe(function: &Function) -> Offered<'_> {
+fn describe(function: Function) -> Offered {
     let Function { name, description, parameters, .. } = function;
     let none = || Json::parse(r#"{"type":"object","properties":{}}"#).expect("it is JSON");
-    let parameters = parameters.clone().unwrap_or_else(none);
-    Offered {
-        r#type: "function",
-        function: Described { name, description: description.as_deref(), parameters },
-    }
+    let parameters = parameters.unwrap_or_else(none);
+    Offered { r#type: "function", function: Described { name, description, parameters } }
 }
 
 fn lose_the_rest(request: &Request, losses: &mut Losses) {

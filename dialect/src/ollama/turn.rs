@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::hub::{
     Fields, Json, Losses, Message, Part, PartKind, Request, Role, Source, ToolCall, ToolResult, Unfit,
-    arguments, ids, kind,
+    arguments, custom_tools, ids, kind,
 };
 
 use super::options;
@@ -178,7 +178,7 @@ impl Call {
     /// argument, `input`. `None` when the arguments are no JSON object, as when they were cut off by a limit.
     pub(crate) fn new(index: usize, id: &str, name: &str, written: &str, is_custom: bool) -> Option<Self> {
         let arguments = if is_custom {
-            Json::of(&serde_json::json!({ "input": written }))
+            Json::parse(&custom_tools::wrapped(written))?
         } else {
             arguments::mended(written).and_then(|arguments| Json::parse(&arguments))?
         };

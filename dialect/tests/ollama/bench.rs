@@ -28,8 +28,8 @@ pub(crate) fn translate(from: Endpoint, to: Dialect, body: &Value) -> Result<Tra
 
 /// The body that is sent and what is lost.
 pub(crate) fn sent(from: Endpoint, to: Dialect, body: &Value) -> (Value, Losses) {
-    let translation = translate(from, to, body).unwrap();
-    (serde_json::from_slice(&translation.body).unwrap(), translation.losses)
+    let translation = translate(from, to, body).expect("it can be translated");
+    (serde_json::from_slice(&translation.body).expect("it is well formed"), translation.losses)
 }
 
 /// The paths of the fields that are lost.
@@ -39,7 +39,7 @@ pub(crate) fn lost(losses: &Losses) -> Vec<&str> {
 
 /// A translator of the answer to `body`.
 pub(crate) fn translator(from: Endpoint, to: Dialect, body: &Value) -> Translator {
-    translate(from, to, body).unwrap().translator
+    translate(from, to, body).expect("it can be translated").translator
 }
 
 /// What the client gets of a stream, line by line.
@@ -47,12 +47,12 @@ pub(crate) fn streamed(translator: &mut Translator, stream: &str) -> Vec<Value> 
     let mut out = Vec::new();
     translator.feed(stream.as_bytes(), &mut out);
     translator.finish(&mut out);
-    let text = String::from_utf8(out).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let text = String::from_utf8(out).expect("it is well formed");
+    text.lines().map(|line| serde_json::from_str(line).expect("it is well formed")).collect()
 }
 
 /// What the client gets of a whole answer.
 pub(crate) fn whole(translator: &mut Translator, answer: &Value) -> Value {
-    let (body, _) = translator.whole(answer.to_string().as_bytes()).unwrap();
-    serde_json::from_slice(&body).unwrap()
+    let (body, _) = translator.whole(answer.to_string().as_bytes()).expect("it can be translated");
+    serde_json::from_slice(&body).expect("it is well formed")
 }
