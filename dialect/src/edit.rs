@@ -46,7 +46,9 @@ pub fn with_path_model<'body>(body: &'body [u8], model: &str) -> Cow<'body, [u8]
             Some("generateContentRequest") => rename_in(&mut patch, member.value, &name),
             Some("requests") => {
                 let requests: Vec<&RawValue> = serde_json::from_str(member.value.get()).unwrap_or_default();
-                requests.into_iter().for_each(|request| rename_in(&mut patch, request, &name));
+                for request in requests {
+                    rename_in(&mut patch, request, &name);
+                }
             }
             _ => {}
         }
@@ -268,11 +270,13 @@ mod tests {
 
     #[test]
     fn a_model_of_the_path_is_renamed_wherever_it_is_repeated() {
-        let renamed = |body: &str| {
-            String::from_utf8(with_path_model(body.as_bytes(), "new").into_owned()).unwrap()
-        };
+        let renamed =
+            |body: &str| String::from_utf8(with_path_model(body.as_bytes(), "new").into_owned()).unwrap();
         for (body, expected) in [
-            (r#"{"model" : "models/a","content":{"model":1}}"#, r#"{"model" : "models/new","content":{"model":1}}"#),
+            (
+                r#"{"model" : "models/a","content":{"model":1}}"#,
+                r#"{"model" : "models/new","content":{"model":1}}"#,
+            ),
             (
                 r#"{"requests":[{"model":"models/a"}, {"content":{}}]}"#,
                 r#"{"requests":[{"model":"models/new"}, {"content":{}}]}"#,
@@ -290,10 +294,13 @@ mod tests {
 
     #[test]
     fn straight_bodies_change_only_where_they_must() {
-        let json = r#"{"response_format":{"type":"json_object"},"system":"x-anthropic-billing-header: a\nb"}"#;
+        let json =
+            r#"{"response_format":{"type":"json_object"},"system":"x-anthropic-billing-header: a\nb"}"#;
         for endpoint in Endpoint::ALL {
-            let body = for_straight(endpoint, json.as_bytes(), FormatMode::NormalizeJsonObject, true).unwrap();
-            let changes = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens);
+            let body =
+                for_straight(endpoint, json.as_bytes(), FormatMode::NormalizeJsonObject, true).unwrap();
+            let changes =
+                matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens);
             assert_eq!(matches!(body, Cow::Owned(_)), changes, "{endpoint:?}");
             let body = for_straight(endpoint, json.as_bytes(), FormatMode::Passthrough, false).unwrap();
             assert!(matches!(body, Cow::Borrowed(_)), "{endpoint:?}");

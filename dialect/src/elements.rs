@@ -7,20 +7,28 @@
 pub(crate) struct Elements {
     /// How many brackets are open inside of the list.
     depth: u32,
+    stage: Stage,
     is_in_string: bool,
     is_escaped: bool,
-    is_open: bool,
-    is_closed: bool,
     /// Whether something of an element, or a separator in front of one, has come since the last element.
     is_inside: bool,
 }
 
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+enum Stage {
+    #[default]
+    Before,
+    Open,
+    Closed,
+}
+
 impl Elements {
-    /// Where in `bytes` the next element ends, or the list; all bytes before are taken note of. What follows the
-    /// list ends where `bytes` do.
+    /// Where in `bytes` the next element ends, or the list; all bytes before are taken note of. Each byte
+    /// that follows the list stands for itself.
     pub(crate) fn next_end(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.is_closed {
-            return (!bytes.is_empty()).then_some(bytes.len());
+        if self.stage == Stage::Closed {
+            // Nothing belongs there but a line end.
+            return (!bytes.is_empty()).then_some(1);
         }
         let mut at = 0;
         while at < bytes.len() {
@@ -46,12 +54,7 @@ impl Elements {
 
     /// Whether an element can follow: nothing has come, or the last thing was an element.
     pub(crate) fn is_between(self) -> bool {
-        !self.is_inside && !self.is_closed
-    }
-
-    /// Whether the list has ended.
-    pub(crate) fn is_closed(self) -> bool {
-        self.is_closed
+        !self.is_inside && self.stage != Stage::Closed
     }
 
     /// Whether an element, or the list, ends with `byte`.
@@ -68,10 +71,10 @@ impl Elements {
         self.is_inside |= !byte.is_ascii_whitespace();
         match byte {
             b'"' => self.is_in_string = true,
-            b'[' if !self.is_open && self.depth == 0 => self.is_open = true,
+            b'[' if self.stage == Stage::Before && self.depth == 0 => self.stage = Stage::Open,
             b'[' | b'{' => self.depth = self.depth.saturating_add(1),
             b']' if self.depth == 0 => {
-                self.is_closed = true;
+                self.stage = Stage::Closed;
                 return true;
             }
             b']' | b'}' if self.depth > 0 => {
@@ -109,12 +112,14 @@ mod tests {
         let text = r#" [{"a":"}]\"{","b":[1,{}]}
 ,
 {} ,{"c\\":"x"}]"#;
-        let expected: Vec<_> =
-            [r#"[1,{}]}"#, "{} ", r#""x"}"#, "]"].iter().scan(0, |from, end| {
+        let expected: Vec<_> = ["[1,{}]}", "{} ", r#""x"}"#, "]"]
+            .iter()
+            .scan(0, |from, end| {
                 let place = text[*from..].find(end).unwrap() + *from + end.trim_end().len();
                 *from = place;
                 Some(place)
-            }).collect();
+            })
+            .collect();
         for cut in 1..=text.len() {
             assert_eq!(ends(text, cut)[..3], expected[..3], "in pieces of {cut}");
             assert_eq!(ends(text, cut).last(), Some(&text.len()));

@@ -264,7 +264,9 @@ mod tests {
 
     #[test]
     fn te_an_error_ends_a_list_that_stays_json() {
-        for (sent, is_first) in [("", true), (" \n \n", true), ("[{}", false), ("[{\"a\":1}\n,\n{} \n", false)] {
+        for (sent, is_first) in
+            [("", true), (" \n \n", true), ("[{}", false), ("[{\"a\":1}\n,\n{} \n", false)]
+        {
             let whole = sent.to_owned() + &text(Dialect::Gemini, Framing::List, is_first);
             let list: Vec<serde_json::Value> = serde_json::from_str(&whole).unwrap();
             assert_eq!(list.last().unwrap()["error"]["status"], "UNAVAILABLE", "{whole}");

@@ -127,9 +127,12 @@ fn status_of(word: &str) -> Option<u16> {
         | "RESOURCE_EXHAUSTED"
         | "requests"
         | "tokens" => 429,
-        "api_error" | "INTERNAL" | "server_error" | "internal_error" | "internal_server_error" | "InternalServerError" => {
-            500
-        }
+        "api_error"
+        | "INTERNAL"
+        | "server_error"
+        | "internal_error"
+        | "internal_server_error"
+        | "InternalServerError" => 500,
         "unavailable_error" | "UNAVAILABLE" | "service_unavailable" | "ServiceUnavailableError" => 503,
         "timeout_error" | "DEADLINE_EXCEEDED" => 504,
         "overloaded_error" | "overloaded" | "engine_overloaded" => 529,

@@ -31,7 +31,8 @@ fn empty_line(endpoint: Endpoint, model: &str) -> Vec<u8> {
         Endpoint::OllamaGenerate => r#""response":"""#,
         _ => r#""message":{"role":"assistant","content":""}"#,
     };
-    format!("{{\"model\":{model},\"created_at\":\"1970-01-01T00:00:00Z\",{content},\"done\":false}}\n").into_bytes()
+    format!("{{\"model\":{model},\"created_at\":\"1970-01-01T00:00:00Z\",{content},\"done\":false}}\n")
+        .into_bytes()
 }
 
 /// Finds out whether the bytes passed so far end between two events, however they were cut.
@@ -162,7 +163,9 @@ mod tests {
         let generate = String::from_utf8(beat(Endpoint::OllamaGenerate, Framing::Lines, "m")).unwrap();
         assert!(generate.contains(r#""response":"","done":false}"#) && generate.ends_with("}\n"));
         let mut seam = Seam::new(Framing::Lines);
-        for (part, is_open) in [("{\"a\"", false), ("", false), (":1}\n", true), ("", true), ("x", false), ("\n{", false)] {
+        for (part, is_open) in
+            [("{\"a\"", false), ("", false), (":1}\n", true), ("", true), ("x", false), ("\n{", false)]
+        {
             seam.pass(part.as_bytes());
             assert_eq!(seam.is_open(), is_open, "{part}");
         }

@@ -1,7 +1,7 @@
 //! Counting tokens where no backend does.
 
-use dialect::count::{body, tokens};
 use dialect::Endpoint::{CountTokens, GeminiCountTokens};
+use dialect::count::{body, tokens};
 use serde_json::{Value, json};
 
 fn anthropic(request: &Value) -> u64 {
@@ -32,8 +32,9 @@ fn t86_a_short_prompt_has_about_as_many_tokens_as_words() {
 #[test]
 fn t86_tools_are_counted_with_their_schemas() {
     let ask = json!([{"role": "user", "content": "hi"}]);
-    let properties: serde_json::Map<_, _> =
-        (0..50).map(|n| (format!("field_{n}"), json!({"type": "string", "description": "Some words about it."}))).collect();
+    let properties: serde_json::Map<_, _> = (0..50)
+        .map(|n| (format!("field_{n}"), json!({"type": "string", "description": "Some words about it."})))
+        .collect();
     let schema = json!({"type": "object", "properties": properties});
     let without = anthropic(&json!({"messages": ask}));
     let tool = json!({"name": "t", "description": "d", "input_schema": schema});
@@ -43,20 +44,25 @@ fn t86_tools_are_counted_with_their_schemas() {
     assert_eq!(anthropic(&json!({"messages": ask, "tools": [cached]})), with);
     let function = json!({"name": "t", "description": "d", "parameters": schema});
     let contents = json!([{"parts": [{"text": "hi"}]}]);
-    let with = gemini(&json!({"contents": contents, "tools": [{"functionDeclarations": [function, function]}]}));
+    let with =
+        gemini(&json!({"contents": contents, "tools": [{"functionDeclarations": [function, function]}]}));
     assert!((1_000..4_000).contains(&with), "{with}");
 }
 
 #[test]
 fn t86_pictures_are_an_estimate_and_base64_is_no_text() {
     let data = "QUJD".repeat(500_000);
-    let picture = |source: Value| anthropic(&json!({"messages": [{"role": "user", "content": [{"type": "image", "source": source}]}]}));
+    let picture = |source: Value| {
+        anthropic(&json!({"messages": [{"role": "user", "content": [{"type": "image", "source": source}]}]}))
+    };
     let small = picture(json!({"type": "base64", "media_type": "image/png", "data": "QUJD"}));
     assert_eq!(small, picture(json!({"type": "base64", "media_type": "image/png", "data": data})));
     assert_eq!(small, picture(json!({"type": "url", "url": "https://example.com/a.png"})));
     assert!((1_000..2_000).contains(&small), "{small}");
-    let nested = anthropic(&json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
-        "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]}]}]}));
+    let nested = anthropic(
+        &json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
+        "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}]}]}]}),
+    );
     assert_eq!(nested, small);
     let inline = |name: &str, mime: &str| {
         gemini(&json!({"contents": [{"parts": [{name: {"mimeType": mime, "data": data}}]}]}))
@@ -68,8 +74,14 @@ fn t86_pictures_are_an_estimate_and_base64_is_no_text() {
 
 #[test]
 fn t86_documents_count_by_size_and_texts_by_their_words() {
-    let document = |source: Value| anthropic(&json!({"messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}));
-    let pdf = |pieces: usize| document(json!({"type": "base64", "media_type": "application/pdf", "data": "QUJD".repeat(pieces)}));
+    let document = |source: Value| {
+        anthropic(
+            &json!({"messages": [{"role": "user", "content": [{"type": "document", "source": source}]}]}),
+        )
+    };
+    let pdf = |pieces: usize| {
+        document(json!({"type": "base64", "media_type": "application/pdf", "data": "QUJD".repeat(pieces)}))
+    };
     assert_eq!((pdf(1), pdf(1_000_000)), (2_004, 120_004));
     assert_eq!(document(json!({"type": "text", "media_type": "text/plain", "data": "hello world"})), 6);
     assert_eq!(document(json!({"type": "content", "content": [{"type": "text", "text": "hello world"}]})), 6);

@@ -1,7 +1,7 @@
 //! What backends say when they fail, and how a client of every dialect hears it.
 
-use dialect::error::{Told, read, retold, status_for};
 use dialect::Dialect::{self, Anthropic, Gemini, Ollama, OpenAi, Responses};
+use dialect::error::{Told, read, retold, status_for};
 use serde_json::{Value, json};
 
 fn told(message: &str, code: Option<&str>, kind: Option<&str>, param: Option<&str>) -> Told {
@@ -19,7 +19,12 @@ fn te_every_dialects_own_form_is_read_whole() {
         (
             OpenAi,
             r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
-            told("too long", Some("context_length_exceeded"), Some("invalid_request_error"), Some("messages")),
+            told(
+                "too long",
+                Some("context_length_exceeded"),
+                Some("invalid_request_error"),
+                Some("messages"),
+            ),
         ),
         (
             Responses,
@@ -60,10 +65,16 @@ fn te_the_forms_of_engines_and_gateways_are_read_too() {
             told("body.messages.0: field required; body: bad", None, None, None),
         ),
         (r#"{"detail":{"error":{"message":"deep"}}}"#, told("deep", None, None, None)),
-        (r#"{"error":"Unauthorized","message":"give a key"}"#, told("give a key", None, Some("Unauthorized"), None)),
+        (
+            r#"{"error":"Unauthorized","message":"give a key"}"#,
+            told("give a key", None, Some("Unauthorized"), None),
+        ),
         (r#"{"errors":[{"message":"first","code":7}]}"#, told("first", Some("7"), None, None)),
         (r#""only words""#, told("only words", None, None, None)),
-        (r#"{"error":{"message":null,"type":"api_error"}}"#, told("api_error (HTTP status 502)", None, Some("api_error"), None)),
+        (
+            r#"{"error":{"message":null,"type":"api_error"}}"#,
+            told("api_error (HTTP status 502)", None, Some("api_error"), None),
+        ),
     ] {
         assert_eq!(read(OpenAi, 502, body.as_bytes()), expected, "{body}");
     }
@@ -81,7 +92,10 @@ fn t110_a_page_or_plain_text_becomes_a_message() {
     assert_eq!(read(OpenAi, 502, page.as_bytes()).message, expected);
     let body = said(OpenAi, Anthropic, 502, page);
     assert_eq!(body["error"], json!({"type": "api_error", "message": expected}));
-    assert_eq!(said(Ollama, OpenAi, 503, "upstream\r\n timed  out")["error"]["message"], "upstream timed out");
+    assert_eq!(
+        said(Ollama, OpenAi, 503, "upstream\r\n timed  out")["error"]["message"],
+        "upstream timed out"
+    );
     let long = read(OpenAi, 500, "é ".repeat(1 << 20).as_bytes()).message;
     assert!(long.len() < 1100 && long.ends_with('…'), "{}", long.len());
     assert!(read(OpenAi, 500, b"\xff\xfe bytes \x00").message.contains("bytes"));
@@ -89,9 +103,12 @@ fn t110_a_page_or_plain_text_becomes_a_message() {
 
 #[test]
 fn t111_a_code_is_a_text_a_number_or_nothing() {
-    for (code, expected) in
-        [("\"bad_thing\"", json!("bad_thing")), ("429", json!(null)), ("null", json!(null)), ("[1]", json!(null))]
-    {
+    for (code, expected) in [
+        ("\"bad_thing\"", json!("bad_thing")),
+        ("429", json!(null)),
+        ("null", json!(null)),
+        ("[1]", json!(null)),
+    ] {
         let body = format!(r#"{{"error":{{"message":"m","code":{code}}}}}"#);
         let heard = said(OpenAi, OpenAi, 429, &body);
         assert_eq!(

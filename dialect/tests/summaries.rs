@@ -38,7 +38,11 @@ fn ollama_streams_unless_it_is_told_not_to() {
         (Endpoint::ChatCompletions, "", false),
         (Endpoint::Responses, ",\"stream\":true", true),
     ] {
-        assert_eq!(summary(endpoint, &format!(r#"{{"model":"m"{stream}}}"#)).stream, expected, "{endpoint:?}{stream}");
+        assert_eq!(
+            summary(endpoint, &format!(r#"{{"model":"m"{stream}}}"#)).stream,
+            expected,
+            "{endpoint:?}{stream}"
+        );
     }
 }
 

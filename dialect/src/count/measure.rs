@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn text_is_counted_with_the_real_table() {
-        for (text, expected) in [("", 0), ("hello world", 2), ("The quick brown fox jumps over the lazy dog.", 10)] {
+        for (text, expected) in
+            [("", 0), ("hello world", 2), ("The quick brown fox jumps over the lazy dog.", 10)]
+        {
             assert_eq!(tokens(text), expected, "{text}");
         }
     }

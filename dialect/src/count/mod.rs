@@ -31,7 +31,10 @@ pub fn tokens(endpoint: Endpoint, body: &[u8]) -> Result<u64, BadBody> {
             let inner = ["generateContentRequest", "generate_content_request"];
             let request = inner.iter().find_map(|name| members.get(*name)?.as_object()).unwrap_or(&members);
             if !request.get("contents").is_some_and(|contents| contents.is_array() || contents.is_object()) {
-                return Err(BadBody::field("contents", "the field contents is missing: send what is to be counted"));
+                return Err(BadBody::field(
+                    "contents",
+                    "the field contents is missing: send what is to be counted",
+                ));
             }
             walk::gemini(&mut measure, request);
         }

@@ -85,7 +85,10 @@ mod tests {
     fn what_a_mode_has_no_word_on_stays() {
         for mode in [FormatMode::Passthrough, FormatMode::NormalizeJsonObject, FormatMode::StrictReject] {
             for body in UNTOUCHED {
-                assert!(matches!(with_format(body.as_bytes(), mode), Ok(Cow::Borrowed(_))), "{mode:?} {body}");
+                assert!(
+                    matches!(with_format(body.as_bytes(), mode), Ok(Cow::Borrowed(_))),
+                    "{mode:?} {body}"
+                );
             }
         }
         let json = r#"{"response_format":{"type":"json_object"}}"#;
@@ -98,7 +101,9 @@ mod tests {
     fn a_json_object_becomes_a_schema_that_any_object_fits() {
         let normalize = |body: &str| with(FormatMode::NormalizeJsonObject, body).unwrap();
         assert_eq!(
-            normalize(r#"{"id":18446744073709551616, "response_format" : { "type" : "json_object","x":1.0 },"b":"<>"}"#),
+            normalize(
+                r#"{"id":18446744073709551616, "response_format" : { "type" : "json_object","x":1.0 },"b":"<>"}"#
+            ),
             r#"{"id":18446744073709551616, "response_format" : {"json_schema":{"name":"response","strict":false,"schema":{"type":"object","additionalProperties":true}}, "type" : "json_schema","x":1.0 },"b":"<>"}"#
         );
         assert_eq!(

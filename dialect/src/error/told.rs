@@ -77,9 +77,10 @@ fn told_in(value: &Value, dialect: Dialect) -> Told {
             let beside = told_of(value, dialect);
             // Some say a mere word there, and the sentence beside it.
             let says_more = !beside.message.is_empty() && !text.contains(' ');
-            let (message, kind) = match says_more {
-                true => (beside.message, beside.kind.or_else(|| Some(text.clone()))),
-                false => (text.clone(), beside.kind),
+            let (message, kind) = if says_more {
+                (beside.message, beside.kind.or_else(|| Some(text.clone())))
+            } else {
+                (text.clone(), beside.kind)
             };
             Told { message, kind, ..beside }
         }
@@ -91,7 +92,8 @@ fn told_of(error: &Value, dialect: Dialect) -> Told {
     let reason = error["details"].as_array().into_iter().flatten().find_map(|detail| word(&detail["reason"]));
     let kind = match dialect {
         Dialect::Gemini => word(&error["status"]).or_else(|| word(&error["type"])),
-        _ => word(&error["type"]).or_else(|| word(&error["status"]).filter(|word| word.parse::<u16>().is_err())),
+        _ => word(&error["type"])
+            .or_else(|| word(&error["status"]).filter(|word| word.parse::<u16>().is_err())),
     };
     let field = error["details"].as_array().into_iter().flatten().find_map(|detail| {
         word(&detail["fieldViolations"][0]["field"]).or_else(|| word(&detail["metadata"]["field"]))

@@ -35,26 +35,35 @@ pub(super) struct Seen {
     stage: Stage,
     /// Whether the last piece was released: the rest of a long event, and a late line feed, follow it.
     is_last_released: bool,
-    /// Gemini: a reason to finish has been seen, so the stream is complete if it ends now.
-    may_end: bool,
-    /// The list's bracket has closed.
-    is_closed: bool,
+    end: End,
     error: Option<BackendError>,
     tally: Tally,
     /// The end of a long event, as far as it has come.
     tail: Tail,
-    /// What the beginning of a long event says of the stream's end.
-    is_long_last: bool,
 }
 
-/// The last bytes of a long event.
+/// What makes a stream of Gemini's complete when its bytes are over.
+#[derive(Clone, Copy, Default, Debug)]
+struct End {
+    /// A reason to finish has been seen.
+    has_reason: bool,
+    /// The list's bracket has closed.
+    is_closed: bool,
+}
+
+/// What is kept of a long event.
 #[derive(Default)]
-struct Tail(Vec<u8>);
+struct Tail {
+    /// Its last bytes.
+    bytes: Vec<u8>,
+    /// Whether its beginning says that it is the stream's last.
+    is_last: bool,
+}
 
 impl std::fmt::Debug for Tail {
     /// Shows nothing of it: it is content.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tail({} bytes)", self.0.len())
+        write!(f, "Tail({} bytes)", self.bytes.len())
     }
 }
 
@@ -67,12 +76,10 @@ impl Seen {
             hide_usage,
             stage: Stage::Silent,
             is_last_released: true,
-            may_end: false,
-            is_closed: false,
+            end: End::default(),
             error: None,
             tally: Tally::default(),
             tail: Tail::default(),
-            is_long_last: false,
         }
     }
 
@@ -97,7 +104,7 @@ impl Seen {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.tail.0.capacity()
+        self.tail.bytes.capacity()
     }
 
     /// Something of content has come, whatever it is.
@@ -109,8 +116,8 @@ impl Seen {
 
     /// The bytes are over, between two events. `is_end` says that this alone makes the stream complete.
     pub(super) fn finish(&mut self, is_end: bool) {
-        let is_closed = self.framing != Framing::List || self.is_closed;
-        if self.error.is_none() && (is_end || (self.may_end && is_closed)) {
+        let is_closed = self.framing != Framing::List || self.end.is_closed;
+        if self.error.is_none() && (is_end || (self.end.has_reason && is_closed)) {
             self.stage = Stage::Complete;
         }
     }
@@ -157,7 +164,7 @@ impl Seen {
             Dialect::Anthropic => self.take_anthropic(event.name, data),
             Dialect::Responses => self.take_responses(event.name, data),
             Dialect::Gemini => {
-                self.is_closed |= self.framing == Framing::List && bytes.trim_ascii_end().ends_with(b"]");
+                self.end.is_closed |= self.framing == Framing::List && bytes.trim_ascii_end().ends_with(b"]");
                 self.take_gemini(data)
             }
             Dialect::Ollama => self.take_ollama(data),
@@ -232,7 +239,8 @@ impl Seen {
     }
 
     fn add_response_usage(&mut self, data: &[u8]) {
-        if let Ok(Terminal { response: Some(Reported { usage: Some(usage) }) }) = serde_json::from_slice(data) {
+        if let Ok(Terminal { response: Some(Reported { usage: Some(usage) }) }) = serde_json::from_slice(data)
+        {
             self.tally.add(Dialect::Responses, usage);
         }
     }
@@ -249,8 +257,10 @@ impl Seen {
             let is_finished = |candidate: &GeminiCandidate<'_>| {
                 candidate.finish_reason.is_some_and(|reason| reason.get() != "null")
             };
-            self.may_end |= chunk.candidates.iter().flatten().any(is_finished)
-                || chunk.prompt_feedback.is_some_and(|feedback| mentions(feedback.get().as_bytes(), b"\"blockReason\""));
+            self.end.has_reason |= chunk.candidates.iter().flatten().any(is_finished)
+                || chunk
+                    .prompt_feedback
+                    .is_some_and(|feedback| mentions(feedback.get().as_bytes(), b"\"blockReason\""));
             if let Some(usage) = chunk.usage {
                 self.tally.add(Dialect::Gemini, usage);
             }
@@ -302,8 +312,8 @@ impl Seen {
         if self.stage == Stage::Silent && members.is_some() && head.name != b"ping" {
             self.stage = Stage::Begun;
         }
-        self.tail.0.clear();
-        self.is_long_last = match self.dialect {
+        self.tail.bytes.clear();
+        self.tail.is_last = match self.dialect {
             Dialect::Responses => matches!(head.name, b"response.completed" | b"response.incomplete"),
             Dialect::Ollama => flag_on_top(data, b"\"done\"") == Some(true),
             Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => false,
@@ -316,24 +326,25 @@ impl Seen {
         if !matches!(self.dialect, Dialect::Responses | Dialect::Gemini | Dialect::Ollama) {
             return;
         }
-        let tail = &mut self.tail.0;
+        let tail = &mut self.tail.bytes;
         tail.drain(..(tail.len() + bytes.len().min(TAIL)).saturating_sub(TAIL).min(tail.len()));
         tail.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL)..]);
         if !is_last {
             return;
         }
-        let tail = std::mem::take(&mut self.tail.0);
+        let tail = std::mem::take(&mut self.tail.bytes);
         match self.dialect {
-            Dialect::Responses if self.is_long_last => {
+            Dialect::Responses if self.tail.is_last => {
                 last_value(&tail, b"\"usage\"").inspect(|usage| self.tally.add(Dialect::Responses, usage));
             }
             Dialect::Gemini => {
-                last_value(&tail, b"\"usageMetadata\"").inspect(|usage| self.tally.add(Dialect::Gemini, usage));
+                last_value(&tail, b"\"usageMetadata\"")
+                    .inspect(|usage| self.tally.add(Dialect::Gemini, usage));
                 let names = [&b"\"finishReason\""[..], b"\"blockReason\""];
-                self.may_end |= names.iter().any(|name| last_value(&tail, name).is_some());
+                self.end.has_reason |= names.iter().any(|name| last_value(&tail, name).is_some());
             }
             Dialect::Ollama => {
-                self.is_long_last |= last_value(&tail, b"\"done\"").is_some_and(|done| done.get() == "true");
+                self.tail.is_last |= last_value(&tail, b"\"done\"").is_some_and(|done| done.get() == "true");
                 self.tally.add_counts(
                     last_value(&tail, b"\"prompt_eval_count\""),
                     last_value(&tail, b"\"eval_count\""),
@@ -341,7 +352,7 @@ impl Seen {
             }
             Dialect::Responses | Dialect::OpenAi | Dialect::Anthropic => {}
         }
-        if std::mem::take(&mut self.is_long_last) {
+        if std::mem::take(&mut self.tail.is_last) {
             self.stage = Stage::Complete;
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn last_value<'a>(tail: &'a [u8], name: &[u8]) -> Option<&'a RawValue
     while let Some(place) = tail[..end].windows(name.len()).rposition(|word| word == name) {
         let after = tail[place + name.len()..].trim_ascii_start();
         if let Some(value) = after.strip_prefix(b":")
-            && let Some(Ok(found)) = serde_json::Deserializer::from_slice(value).into_iter::<&RawValue>().next()
+            && let Some(Ok(found)) =
+                serde_json::Deserializer::from_slice(value).into_iter::<&RawValue>().next()
             && found.get() != "null"
         {
             return Some(found);
