@@ -11,8 +11,9 @@ use crate::{Dialect, Endpoint, Framing};
 ///
 /// Anthropic's own API sends `ping` events and its clients pass over them wherever they come. Elsewhere it is a
 /// comment, which the standard of server-sent events has for this; the blank line after it is for readers that cut
-/// streams at blank lines before they look inside. Google's own clients take a comment for broken JSON; an empty line
-/// those for Python and JavaScript pass over. In a list it is white space. A line must hold something: it is an answer
+/// streams at blank lines before they look inside. Google's own clients take a comment for broken JSON, and an
+/// object without members for an answer that spoils the history of a chat; an empty line, which is no event to the
+/// standard, those for Python and JavaScript pass over (the one for Go does not yet). In a list it is white space. A line must hold something: it is an answer
 /// without text.
 pub fn beat(endpoint: Endpoint, framing: Framing, model: &str) -> Vec<u8> {
     match (framing, endpoint.dialect()) {

@@ -107,7 +107,7 @@ fn nothing_after_the_end_marker_passes() {
 }
 
 #[test]
-fn a_last_event_without_its_blank_line_gets_it() {
+fn ts_17_a_last_event_without_its_blank_line_gets_it() {
     for (tail, expected) in [
         ("data: [DONE]", "data: [DONE]\n\n"),
         ("data:[DONE]\n", "data:[DONE]\n\n"),
@@ -153,7 +153,7 @@ fn an_end_of_another_dialect_is_no_end() {
 }
 
 #[test]
-fn str_13_a_line_of_ten_megabytes_passes() {
+fn t107_ts_13_str_13_a_line_of_ten_megabytes_passes() {
     let long =
         format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(10 << 20));
     let stream = format!("{long}data: [DONE]\n\n");
@@ -369,7 +369,7 @@ fn a_native_stream_passes_byte_by_byte() {
 }
 
 #[test]
-fn t104_t106_events_are_read_as_the_standard_says() {
+fn t104_t106_ts_12_events_are_read_as_the_standard_says() {
     for stream in [
         "data:{\"choices\":[],\"usage\":{\"prompt_tokens\":4}}\n\ndata:[DONE]\n\n",
         "data:{\"choices\":[],\r\ndata: \"usage\":\r\ndata:{\"prompt_tokens\":4}}\r\n: x\r\n\r\ndata: [DONE]\r\n\r\n",
