@@ -1,7 +1,9 @@
 //! However a stream is cut, its translation is the same; and no bytes at all make a translation panic.
 
-#[path = "talk/hello.rs"]
-mod hello;
+#[path = "talk/bodies.rs"]
+mod bodies;
+#[path = "talk/pair.rs"]
+mod pair;
 #[path = "talk/streams.rs"]
 mod streams;
 
@@ -11,11 +13,12 @@ use dialect::{Dialect, Endpoint, Usage};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use hello::{any_of, hello, terms};
+use bodies::hello;
+use pair::{any_of, terms};
 
 /// A translator of a stream from a backend of `backend` to a client of `client`.
 fn translator(client: Dialect, backend: Dialect, stream: bool) -> Translator {
-    let body = hello(client).to_string();
+    let body = hello(client);
     let terms = terms(client.chat());
     translate::request(client.chat(), backend, body.as_bytes(), stream, &terms)
         .expect("it can be translated")

@@ -1,14 +1,17 @@
 //! From one dialect into another and back: texts, tools, calls, results and usage are what they were.
 
-#[path = "talk/hello.rs"]
-mod hello;
+#[path = "talk/bodies.rs"]
+mod bodies;
+#[path = "talk/pair.rs"]
+mod pair;
 mod talk;
 
 use dialect::{Dialect, translate};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use hello::{any_of, hello, terms};
+use bodies::hello;
+use pair::{any_of, terms};
 use talk::{Reply, Talk, answers, reply, requests, talk as any_talk};
 
 /// `body`, a request to `from`, as it reaches a backend that speaks `to`.
@@ -29,7 +32,7 @@ fn a_request_comes_back(a: Dialect, b: Dialect, talk: &Talk) {
 
 /// `answer`, a whole one from a backend that speaks `from`, as a client of `to` gets it.
 fn answered(from: Dialect, to: Dialect, answer: &[u8], stream: bool) -> Vec<u8> {
-    let body = hello(to).to_string();
+    let body = hello(to);
     let terms = terms(to.chat());
     let mut asked =
         translate::request(to.chat(), from, body.as_bytes(), stream, &terms).expect("it can be translated");
@@ -56,7 +59,7 @@ fn an_answer_comes_back(a: Dialect, b: Dialect, reply: &Reply) {
 fn a_stream_is_read_again(a: Dialect, b: Dialect, reply: &Reply) {
     let told = answers::told(a, reply).to_string();
     let stream = answered(a, b, told.as_bytes(), true);
-    let body = hello(Dialect::Ollama).to_string();
+    let body = hello(Dialect::Ollama);
     let terms = terms(Dialect::Ollama.chat());
     let asked = translate::request(Dialect::Ollama.chat(), b, body.as_bytes(), true, &terms)
         .expect("it can be translated");

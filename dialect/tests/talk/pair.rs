@@ -1,9 +1,8 @@
-//! The least that every dialect can ask for, and the terms on which it is asked.
+//! Any dialects, and the terms on which they are translated.
 
 use dialect::translate::{Engine, FormatMode, Terms};
 use dialect::{Dialect, Endpoint, Framing};
 use proptest::strategy::Strategy;
-use serde_json::{Value, json};
 
 /// Terms on which a client of `from` gets its answer.
 pub(crate) fn terms(from: Endpoint) -> Terms {
@@ -17,17 +16,6 @@ pub(crate) fn terms(from: Endpoint) -> Terms {
         label: "r-1".to_owned(),
         now: 1_795_201_680,
         framing: Framing::of(from, Some("alt=sse")),
-    }
-}
-
-/// The body of a chat request in `dialect` in which the user says hello.
-pub(crate) fn hello(dialect: Dialect) -> Value {
-    let messages = json!([{"role": "user", "content": "Hello"}]);
-    match dialect {
-        Dialect::OpenAi | Dialect::Ollama => json!({"model": "m", "messages": messages}),
-        Dialect::Responses => json!({"model": "m", "input": "Hello"}),
-        Dialect::Anthropic => json!({"model": "m", "max_tokens": 100, "messages": messages}),
-        Dialect::Gemini => json!({"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}),
     }
 }
 
