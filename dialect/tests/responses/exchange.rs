@@ -1,0 +1,140 @@
+//! One exchange: a client's request and what a backend gets of it, a backend's answer and what the client gets of it.
+
+use dialect::translate::{self, Engine, FormatMode, Terms, Translation};
+use dialect::{Dialect, Endpoint, Framing, Unfit};
+use serde_json::Value;
+
+/// The terms for a server of this kind with this model.
+pub(crate) fn terms(engine: Engine, model: &str) -> Terms {
+    Terms {
+        model: model.to_owned(),
+        engine,
+        is_strict: false,
+        pass_unknown: false,
+        format_mode: FormatMode::Passthrough,
+        max_tokens: 4096,
+        label: "r-1".to_owned(),
+        now: 1_700_000_000,
+        framing: Framing::Events,
+    }
+}
+
+/// The translation of `body`.
+pub(crate) fn translated(from: Endpoint, to: Dialect, body: &str, terms: &Terms) -> Result<Translation, Unfit> {
+    let asked: Value = serde_json::from_str(body).unwrap();
+    let stream = asked["stream"].as_bool().unwrap_or(false);
+    translate::request(from, to, body.as_bytes(), stream, terms)
+}
+
+/// What OpenAI gets of a client's request, and the losses as a header.
+pub(crate) fn sent(body: &str) -> (Value, Option<String>) {
+    sent_to(Engine::Provider, "gpt-4.1", body)
+}
+
+/// The same for a server of this kind with this model.
+pub(crate) fn sent_to(engine: Engine, model: &str, body: &str) -> (Value, Option<String>) {
+    let all = translated(Endpoint::Responses, Dialect::Responses, body, &terms(engine, model)).unwrap();
+    assert_eq!(all.endpoint, Endpoint::Responses);
+    (serde_json::from_slice(&all.body).unwrap(), all.losses.header())
+}
+
+/// Why a request is refused: whether another backend may take it, and the sentence.
+pub(crate) fn refused(body: &str) -> (bool, String) {
+    let terms = terms(Engine::Provider, "gpt-4.1");
+    let unfit = translated(Endpoint::Responses, Dialect::Responses, body, &terms).err().unwrap();
+    (unfit.is_good_elsewhere, unfit.to_string())
+}
+
+/// A stream as it comes from a backend: each event by the type in its data.
+pub(crate) fn framed(events: &[&str]) -> String {
+    let mut all = String::new();
+    for data in events {
+        let event: Value = serde_json::from_str(data).unwrap();
+        let kind = event["type"].as_str().unwrap();
+        all.push_str(&format!("event: {kind}\ndata: {data}\n\n"));
+    }
+    all
+}
+
+/// How a stream went: what the client got, whether it was complete, the error if there was one.
+pub(crate) struct Streamed {
+    /// The client's bytes.
+    pub(crate) text: String,
+    /// Whether the end came.
+    pub(crate) is_complete: bool,
+    /// The message and status of the error.
+    pub(crate) error: Option<(String, Option<u16>)>,
+    /// The counts.
+    pub(crate) usage: dialect::Usage,
+}
+
+/// What the client of `all` gets of the backend's `bytes`, however they are cut.
+pub(crate) fn streamed(make: &dyn Fn() -> Translation, bytes: &str) -> Streamed {
+    let told = |size: usize| {
+        let mut translator = make().translator;
+        let mut out = Vec::new();
+        for piece in bytes.as_bytes().chunks(size) {
+            translator.feed(piece, &mut out);
+        }
+        translator.finish(&mut out);
+        Streamed {
+            text: String::from_utf8(out).unwrap(),
+            is_complete: translator.is_complete(),
+            error: translator.error().map(|error| (error.message.clone(), error.status)),
+            usage: translator.usage(),
+        }
+    };
+    let whole = told(bytes.len().max(1));
+    for size in [1, 7, 64] {
+        assert_eq!(told(size).text, whole.text, "cut into pieces of {size}");
+    }
+    whole
+}
+
+/// A client of the Responses API asks with `body`; the backend speaks the same and sends `events`.
+pub(crate) fn stream(body: &str, events: &[&str]) -> Streamed {
+    let terms = terms(Engine::Provider, "gpt-4.1");
+    let make = || translated(Endpoint::Responses, Dialect::Responses, body, &terms).unwrap();
+    streamed(&make, &framed(events))
+}
+
+/// The events that a client got, checked to be numbered without a gap and named as they are.
+pub(crate) fn events(text: &str) -> Vec<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    for event in text.split_terminator("\n\n") {
+        let (name, data) = event.split_once('\n').unwrap();
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
+        assert_eq!(data["sequence_number"], all.len());
+        all.push(data);
+    }
+    all
+}
+
+/// The events in short: the type without `response.`, and what is said.
+pub(crate) fn told(text: &str) -> Vec<String> {
+    let all = events(text);
+    let short = |event: &Value| {
+        let kind = event["type"].as_str().unwrap();
+        let kind = kind.strip_prefix("response.").unwrap_or(kind);
+        let words = ["delta", "text", "arguments", "input", "refusal"];
+        match words.iter().find_map(|word| event[*word].as_str()) {
+            Some(said) => format!("{kind} {said}"),
+            None => kind.to_owned(),
+        }
+    };
+    all.iter().map(short).collect()
+}
+
+/// The response in the last event.
+pub(crate) fn last_response(text: &str) -> Value {
+    events(text).pop().unwrap()["response"].take()
+}
+
+/// The client's whole answer for the backend's.
+pub(crate) fn answered(body: &str, answer: &str) -> Value {
+    let terms = terms(Engine::Provider, "gpt-4.1");
+    let mut all = translated(Endpoint::Responses, Dialect::Responses, body, &terms).unwrap();
+    let (out, _) = all.translator.whole(answer.as_bytes()).unwrap();
+    serde_json::from_slice(&out).unwrap()
+}
