@@ -302,14 +302,17 @@ impl Reasoning {
         if self.wanted() == Some(false) {
             return None;
         }
-        self.budget.or(match self.effort.as_deref()? {
+        if self.budget.is_some() {
+            return self.budget;
+        }
+        match self.effort.as_deref()? {
             "minimal" => Some(1024),
             "low" => Some(2048),
             "medium" => Some(8192),
             "high" => Some(24_576),
             "xhigh" | "max" => Some(32_768),
             _ => None,
-        })
+        }
     }
 }
 
