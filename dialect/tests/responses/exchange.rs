@@ -20,7 +20,12 @@ pub(crate) fn terms(engine: Engine, model: &str) -> Terms {
 }
 
 /// The translation of `body`.
-pub(crate) fn translated(from: Endpoint, to: Dialect, body: &str, terms: &Terms) -> Result<Translation, Unfit> {
+pub(crate) fn translated(
+    from: Endpoint,
+    to: Dialect,
+    body: &str,
+    terms: &Terms,
+) -> Result<Translation, Unfit> {
     let asked: Value = serde_json::from_str(body).unwrap();
     let stream = asked["stream"].as_bool().unwrap_or(false);
     translate::request(from, to, body.as_bytes(), stream, terms)
