@@ -4,7 +4,8 @@ use dialect::translate::Engine;
 use dialect::{Dialect, Endpoint};
 use serde_json::json;
 
-use crate::exchange::{answered, last_response, terms, translated};
+use crate::alone::answered;
+use crate::exchange::{last_response, terms, translated};
 
 const ASKED: &str = r#"{"model":"m","input":"Hi","tools":[{"type":"function","name":"f","parameters":{}},
     {"type":"custom","name":"sh"}]}"#;

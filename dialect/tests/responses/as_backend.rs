@@ -8,9 +8,10 @@ use crate::exchange::{framed, stream, streamed, terms, translated};
 
 /// What OpenAI gets of a client's request, and the losses.
 fn sent(from: Endpoint, model: &str, body: &str) -> (Value, String) {
-    let all = translated(from, Dialect::Responses, body, &terms(Engine::Provider, model)).unwrap();
+    let all = translated(from, Dialect::Responses, body, &terms(Engine::Provider, model))
+        .expect("it is translated");
     assert_eq!(all.endpoint, Endpoint::Responses);
-    (serde_json::from_slice(&all.body).unwrap(), all.losses.header().unwrap_or_default())
+    (serde_json::from_slice(&all.body).expect("it is JSON"), all.losses.header().unwrap_or_default())
 }
 
 fn from_chat(body: &str) -> (Value, String) {
@@ -19,14 +20,17 @@ fn from_chat(body: &str) -> (Value, String) {
 
 fn make(from: Endpoint, body: &str) -> impl Fn() -> Translation {
     let body = body.to_owned();
-    move || translated(from, Dialect::Responses, &body, &terms(Engine::Provider, "gpt-4.1")).unwrap()
+    move || {
+        translated(from, Dialect::Responses, &body, &terms(Engine::Provider, "gpt-4.1"))
+            .expect("it is translated")
+    }
 }
 
 /// The items of `input` by type, with the role of messages.
 fn kinds(body: &Value) -> Vec<String> {
-    let items = body["input"].as_array().unwrap();
+    let items = body["input"].as_array().expect("it is translated");
     let kind = |item: &Value| {
-        let kind = item["type"].as_str().unwrap();
+        let kind = item["type"].as_str().expect("it is a string");
         item["role"].as_str().map_or_else(|| kind.to_owned(), str::to_owned)
     };
     items.iter().map(kind).collect()
@@ -55,10 +59,7 @@ fn t85_usage_is_read_from_whatever_event_is_the_last() {
     }
 }
 
-#[test]
-fn a_chat_arrives_whole() {
-    let (body, losses) = from_chat(
-        r#"{"model":"m","messages":[{"role":"system","content":"A"},{"role":"system","content":[{"type":"text","text":"B"}]},
+const CHAT: &str = r#"{"model":"m","messages":[{"role":"system","content":"A"},{"role":"system","content":[{"type":"text","text":"B"}]},
         {"role":"user","content":[{"type":"text","text":"Look"},{"type":"image_url","image_url":{"url":"https://x/y.png","detail":"high"}},
          {"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}},
          {"type":"input_audio","input_audio":{"data":"UklGRg==","format":"wav"}}]},
@@ -73,8 +74,11 @@ fn a_chat_arrives_whole() {
          {"type":"custom","custom":{"name":"sh","format":{"type":"grammar","grammar":{"syntax":"regex","definition":"x"}}}}],
         "tool_choice":{"type":"function","function":{"name":"g"}},"parallel_tool_calls":false,
         "max_completion_tokens":99,"temperature":0.5,"user":"u",
-        "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{}},"strict":true}}}"#,
-    );
+        "response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{}},"strict":true}}}"#;
+
+#[test]
+fn a_chat_arrives_whole() {
+    let (body, losses) = from_chat(CHAT);
     assert_eq!(losses, "");
     assert!(body["instructions"].as_str().unwrap().starts_with("A\n"));
     assert_eq!(

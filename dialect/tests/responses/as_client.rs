@@ -8,26 +8,26 @@ use crate::exchange::{Streamed, events, last_response, streamed, terms, told, tr
 
 /// What a server of this kind that speaks OpenAI chat gets, and the losses.
 fn chat(engine: Engine, body: &str) -> (Value, String) {
-    let all = translated(Endpoint::Responses, Dialect::OpenAi, body, &terms(engine, "m")).unwrap();
-    (serde_json::from_slice(&all.body).unwrap(), all.losses.header().unwrap_or_default())
+    let all = translated(Endpoint::Responses, Dialect::OpenAi, body, &terms(engine, "m"))
+        .expect("it is translated");
+    (serde_json::from_slice(&all.body).expect("it is JSON"), all.losses.header().unwrap_or_default())
 }
 
 fn make(to: Dialect, body: &str) -> impl Fn() -> Translation {
     let body = body.to_owned();
-    move || translated(Endpoint::Responses, to, &body, &terms(Engine::LlamaCpp, "m")).unwrap()
+    move || {
+        translated(Endpoint::Responses, to, &body, &terms(Engine::LlamaCpp, "m")).expect("it is translated")
+    }
 }
 
 /// What the client gets of a stream of OpenAI's chat API with these choices, which is complete.
 fn from_chat(body: &str, chunks: &[&str]) -> Streamed {
-    let mut bytes = String::new();
-    for chunk in chunks {
-        bytes.push_str(&format!(
-            "data: {{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1700000002,\"model\":\"local\",\"choices\":[{chunk}]}}\n\n"
-        ));
-    }
+    const BEFORE: &str =
+        r#"{"id":"c","object":"chat.completion.chunk","created":1700000002,"model":"local","choices":["#;
+    let mut bytes: Vec<String> = chunks.iter().map(|chunk| format!("data: {BEFORE}{chunk}]}}\n\n")).collect();
     let usage = r#"{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":12}}}"#;
-    bytes.push_str(&format!("data: {usage}\n\ndata: [DONE]\n\n"));
-    streamed(&make(Dialect::OpenAi, body), &bytes)
+    bytes.push(format!("data: {usage}\n\ndata: [DONE]\n\n"));
+    streamed(&make(Dialect::OpenAi, body), &bytes.concat())
 }
 
 const CODEX: &str = r#"{"model":"m","instructions":"You are Codex.","stream":true,"store":false,

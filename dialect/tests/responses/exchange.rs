@@ -26,39 +26,19 @@ pub(crate) fn translated(
     body: &str,
     terms: &Terms,
 ) -> Result<Translation, Unfit> {
-    let asked: Value = serde_json::from_str(body).unwrap();
+    let asked: Value = serde_json::from_str(body).expect("it is JSON");
     let stream = asked["stream"].as_bool().unwrap_or(false);
     translate::request(from, to, body.as_bytes(), stream, terms)
 }
 
-/// What OpenAI gets of a client's request, and the losses as a header.
-pub(crate) fn sent(body: &str) -> (Value, Option<String>) {
-    sent_to(Engine::Provider, "gpt-4.1", body)
-}
-
-/// The same for a server of this kind with this model.
-pub(crate) fn sent_to(engine: Engine, model: &str, body: &str) -> (Value, Option<String>) {
-    let all = translated(Endpoint::Responses, Dialect::Responses, body, &terms(engine, model)).unwrap();
-    assert_eq!(all.endpoint, Endpoint::Responses);
-    (serde_json::from_slice(&all.body).unwrap(), all.losses.header())
-}
-
-/// Why a request is refused: whether another backend may take it, and the sentence.
-pub(crate) fn refused(body: &str) -> (bool, String) {
-    let terms = terms(Engine::Provider, "gpt-4.1");
-    let unfit = translated(Endpoint::Responses, Dialect::Responses, body, &terms).err().unwrap();
-    (unfit.is_good_elsewhere, unfit.to_string())
-}
-
 /// A stream as it comes from a backend: each event by the type in its data.
 pub(crate) fn framed(events: &[&str]) -> String {
-    let mut all = String::new();
-    for data in events {
-        let event: Value = serde_json::from_str(data).unwrap();
-        let kind = event["type"].as_str().unwrap();
-        all.push_str(&format!("event: {kind}\ndata: {data}\n\n"));
-    }
-    all
+    let framed = |data: &&str| {
+        let event: Value = serde_json::from_str(data).expect("it is JSON");
+        let kind = event["type"].as_str().expect("it is a string");
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    events.iter().map(framed).collect()
 }
 
 /// How a stream went: what the client got, whether it was complete, the error if there was one.
@@ -83,7 +63,7 @@ pub(crate) fn streamed(make: &dyn Fn() -> Translation, bytes: &str) -> Streamed 
         }
         translator.finish(&mut out);
         Streamed {
-            text: String::from_utf8(out).unwrap(),
+            text: String::from_utf8(out).expect("it is text"),
             is_complete: translator.is_complete(),
             error: translator.error().map(|error| (error.message.clone(), error.status)),
             usage: translator.usage(),
@@ -99,7 +79,8 @@ pub(crate) fn streamed(make: &dyn Fn() -> Translation, bytes: &str) -> Streamed 
 /// A client of the Responses API asks with `body`; the backend speaks the same and sends `events`.
 pub(crate) fn stream(body: &str, events: &[&str]) -> Streamed {
     let terms = terms(Engine::Provider, "gpt-4.1");
-    let make = || translated(Endpoint::Responses, Dialect::Responses, body, &terms).unwrap();
+    let make =
+        || translated(Endpoint::Responses, Dialect::Responses, body, &terms).expect("it is translated");
     streamed(&make, &framed(events))
 }
 
@@ -107,9 +88,10 @@ pub(crate) fn stream(body: &str, events: &[&str]) -> Streamed {
 pub(crate) fn events(text: &str) -> Vec<Value> {
     let mut all: Vec<Value> = Vec::new();
     for event in text.split_terminator("\n\n") {
-        let (name, data) = event.split_once('\n').unwrap();
-        let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-        assert_eq!(name.strip_prefix("event: ").unwrap(), data["type"]);
+        let (name, data) = event.split_once('\n').expect("it has a name and data");
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").expect("it is translated"))
+            .expect("it is translated");
+        assert_eq!(name.strip_prefix("event: ").expect("it is translated"), data["type"]);
         assert_eq!(data["sequence_number"], all.len());
         all.push(data);
     }
@@ -120,7 +102,7 @@ pub(crate) fn events(text: &str) -> Vec<Value> {
 pub(crate) fn told(text: &str) -> Vec<String> {
     let all = events(text);
     let short = |event: &Value| {
-        let kind = event["type"].as_str().unwrap();
+        let kind = event["type"].as_str().expect("it is a string");
         let kind = kind.strip_prefix("response.").unwrap_or(kind);
         let words = ["delta", "text", "arguments", "input", "refusal"];
         match words.iter().find_map(|word| event[*word].as_str()) {
@@ -133,13 +115,5 @@ pub(crate) fn told(text: &str) -> Vec<String> {
 
 /// The response in the last event.
 pub(crate) fn last_response(text: &str) -> Value {
-    events(text).pop().unwrap()["response"].take()
-}
-
-/// The client's whole answer for the backend's.
-pub(crate) fn answered(body: &str, answer: &str) -> Value {
-    let terms = terms(Engine::Provider, "gpt-4.1");
-    let mut all = translated(Endpoint::Responses, Dialect::Responses, body, &terms).unwrap();
-    let (out, _) = all.translator.whole(answer.as_bytes()).unwrap();
-    serde_json::from_slice(&out).unwrap()
+    events(text).pop().expect("there is one")["response"].take()
 }

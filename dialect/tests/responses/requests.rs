@@ -3,7 +3,7 @@
 use dialect::translate::Engine;
 use serde_json::json;
 
-use crate::exchange::{refused, sent, sent_to};
+use crate::alone::{refused, sent, sent_to};
 
 #[test]
 fn a_plain_text_is_a_message_of_the_user_and_nothing_is_kept() {

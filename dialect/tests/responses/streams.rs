@@ -36,6 +36,7 @@ fn ts_08_text_is_told_event_by_event_as_openai_does() {
         r#"{"type":"response.output_item.done","output_index":0,"item":{"id":"msg_x","type":"message","role":"assistant","content":[{"type":"output_text","text":"Hello"}]}}"#,
     ]);
     assert!(streamed.is_complete && streamed.error.is_none());
+    assert_eq!((streamed.usage.input_tokens, streamed.usage.cached_tokens), (Some(9), Some(4)));
     assert_eq!(
         told(&streamed.text),
         [
