@@ -262,15 +262,12 @@ fn sign(at: &str, proof: Proof, parts: &mut Vec<Part>) {
 
 /// Joins a text that was added after the first `known` parts with the text before it.
 fn join_texts(parts: &mut Vec<Part>, known: usize) {
-    if known == 0 || parts.len() != known + 1 {
-        return;
-    }
-    let (before, added) = parts.split_at_mut(known);
-    if let (PartKind::Text { text, .. }, PartKind::Text { text: more, .. }) =
-        (&mut before[known - 1].kind, &added[0].kind)
+    let Some((before, added)) = parts.split_at_mut_checked(known) else { return };
+    if let (Some(PartKind::Text { text, .. }), Some(PartKind::Text { text: more, .. })) =
+        (before.last_mut().map(|part| &mut part.kind), added.first().map(|part| &part.kind))
     {
         text.push_str(more);
-        parts.pop();
+        parts.remove(known);
     }
 }
 
