@@ -27,7 +27,7 @@ fn a_request_with_everything_arrives_as_it_was() {
     let body = r#"{"model":"up","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"What is this?"},{"type":"image_url","image_url":{"url":"https://x.test/a.png","detail":"low"}},{"type":"input_audio","input_audio":{"data":"UklGRg==","format":"mp3"}},{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}}],"name":"ann"},{"role":"assistant","content":"I look.","tool_calls":[{"id":"c1","type":"function","function":{"name":"look","arguments":"{\"z\": 1.0,\"a\":2}"}},{"id":"c2","type":"custom","custom":{"name":"sh","input":"ls"}}]},{"role":"tool","content":"a cat","tool_call_id":"c1"},{"role":"tool","content":"x.txt","tool_call_id":"c2"},{"role":"user","content":"And?"}],"tools":[{"type":"function","function":{"name":"look","description":"Looks.","parameters":{"type":"object","properties":{"z":{"type":"number","default":1.0},"a":{}}},"strict":true}},{"type":"custom","custom":{"name":"sh","format":{"type":"grammar","grammar":{"definition":"[a-z]+","syntax":"regex"}}}}],"tool_choice":{"type":"function","function":{"name":"look"}},"parallel_tool_calls":false,"reasoning_effort":"low","response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object","properties":{}},"strict":true}},"verbosity":"low","max_completion_tokens":100,"temperature":0.5,"top_p":0.9,"frequency_penalty":0.1,"presence_penalty":0.2,"seed":7,"stop":["A","B"],"n":2,"logprobs":true,"top_logprobs":3,"logit_bias":{"50256":-100},"user":"u-1","prompt_cache_key":"k","service_tier":"flex","metadata":{"a":"b"},"store":true,"safety_identifier":"s"}"#;
     let sent = tried(Endpoint::ChatCompletions, Dialect::OpenAi, &terms(Engine::Provider), body).unwrap();
     assert_eq!(sent.body, body);
-    assert_eq!(sent.losses, Vec::<String>::new());
+    assert_eq!((sent.losses, sent.headers), (Vec::new(), Vec::new()));
 }
 
 #[test]
@@ -181,6 +181,8 @@ fn tool_choice_comes_down_to_what_the_server_knows() {
     assert_eq!(told(Engine::Vllm, allowed), (1, json!("required")));
     assert_eq!(told(Engine::Vllm, tool("a")), (2, tool("a")));
     assert_eq!(told(Engine::LmStudio, tool("a")), (1, json!("required")));
+    let nobody = on(&terms(Engine::LmStudio), &body(tool("c"))).err().unwrap();
+    assert_eq!(nobody.to_string(), "tool_choice names a tool that is not defined");
     for word in ["auto", "none", "required"] {
         assert_eq!(told(Engine::LmStudio, json!(word)), (2, json!(word)));
     }

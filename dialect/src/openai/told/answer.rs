@@ -66,7 +66,7 @@ fn whole(mut choice: chunk::Choice<'_>, seed: &str) -> Result<Choice, BackendErr
             }
         }
     }
-    let logprobs = choice.logprobs().map(Json::from);
+    let logprobs = choice.logprobs.map(Json::from);
     let mut whole = Choice { parts, finish, logprobs };
     whole.settle();
     Ok(whole)

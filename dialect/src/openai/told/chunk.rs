@@ -42,7 +42,7 @@ impl Chunk<'_> {
     pub(super) fn usage(&self) -> Option<Usage> {
         // Some servers report them in the choice.
         let in_choice = || self.choices.iter().flatten().find_map(|choice| choice.usage);
-        let usage = self.usage.filter(|usage| usage.get() != "null").or_else(in_choice)?;
+        let usage = self.usage.or_else(in_choice)?;
         let mut tally = Tally::default();
         tally.add(crate::Dialect::OpenAi, usage);
         Some(tally.usage(crate::Dialect::OpenAi))
@@ -61,6 +61,7 @@ pub(super) struct Choice<'a> {
     /// Of completions.
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
+    /// How likely the tokens were.
     #[serde(borrow, default)]
     pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -80,11 +81,6 @@ impl<'a> Choice<'a> {
     /// The stop sequence that ended it, where the server says which. It may be the number of a token, which says nothing.
     pub(super) fn stop_sequence(&self) -> Option<String> {
         serde_json::from_str(self.stop_reason?.get()).ok()
-    }
-
-    /// How likely the tokens were, if that is said.
-    pub(super) fn logprobs(&self) -> Option<&RawValue> {
-        self.logprobs.filter(|value| value.get() != "null")
     }
 }
 
@@ -166,7 +162,7 @@ impl<'a> CallBody<'a> {
     /// The arguments, and whether they are whole: some servers send the object itself and not its text.
     pub(super) fn arguments(&self) -> (Cow<'a, str>, bool) {
         match self.arguments.map(RawValue::get) {
-            None | Some("null") => (Cow::Borrowed(""), false),
+            None => (Cow::Borrowed(""), false),
             Some(written) if written.starts_with('"') => {
                 let Ok(Text(text)) = serde_json::from_str(written) else { return (Cow::Borrowed(""), false) };
                 (text, false)

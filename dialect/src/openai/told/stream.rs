@@ -93,8 +93,7 @@ impl Stream {
         if let Some(Text(text)) = choice.text.take() {
             sink(Delta::Text { choice: number, text });
         }
-        if let Some(value) = choice.logprobs() {
-            // They must not be passed on longer than the chunk lives.
+        if let Some(value) = choice.logprobs {
             sink(Delta::Logprobs { choice: number, value });
         }
         let Some(Text(word)) = choice.finish_reason.as_ref().filter(|Text(word)| !word.is_empty()) else {
@@ -124,14 +123,14 @@ pub(super) fn beginning(chunk: &Chunk<'_>) -> Beginning {
 /// told in plain words.
 pub(super) fn tell(choice: u32, mut said: Said<'_>, is_plain: &mut bool, sink: &mut Sink<'_>) {
     let plain = said.thoughts();
-    if let Some(details) = said.reasoning_details.filter(|details| details.get() != "null") {
+    if let Some(details) = said.reasoning_details {
         let repeats = std::mem::take(is_plain) && plain.is_none();
         tell_details(choice, plain, &Json::from(details), repeats, sink);
     } else if let Some(text) = plain {
         *is_plain = true;
         sink(Delta::Thinking { choice, text });
     }
-    let sources = said.annotations.filter(|list| !matches!(list.get(), "null" | "[]")).map(Json::from);
+    let sources = said.annotations.filter(|list| list.get() != "[]").map(Json::from);
     match (said.content.text, sources) {
         (Some(text), Some(sources)) => {
             let kind = PartKind::Text { text: text.into_owned(), sources: Some(sources) };
