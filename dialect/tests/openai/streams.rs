@@ -253,6 +253,18 @@ fn tp_17_19_content_in_lists_and_stop_sequences_are_understood() {
 }
 
 #[test]
+fn odd_types_where_nothing_hangs_on_them_break_nothing() {
+    let odd = json!({"id": 7, "model": null, "created": "now", "usage": 3, "choices": [
+        {"index": 0, "delta": {"content": "Hi", "reasoning": {}, "reasoning_content": 0, "role": 1, "audio": []},
+         "finish_reason": "", "matched_stop": 2}]});
+    let (chunks, error) =
+        streamed(&(format!("data: {odd}\n\ndata: {{\"type\":\"ping\"}}\n\n") + &end("stop")));
+    assert_eq!(error, None);
+    assert_eq!(deltas(&chunks)[1..], [json!({"content": "Hi"})]);
+    assert_eq!(chunks[0]["model"], "m");
+}
+
+#[test]
 fn clients_of_the_older_way_get_their_calls_in_it() {
     let stream = chunk(&json!({"function_call": {"name": "f", "arguments": ""}}))
         + &chunk(&json!({"function_call": {"arguments": "{\"a\":1}"}}))

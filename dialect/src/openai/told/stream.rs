@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::Endpoint;
 use crate::fault;
-use crate::hub::{Beginning, CallPiece, Delta, Json, Part, PartKind, Provider, Reader, Signature, Source};
+use crate::hub::{CallPiece, Delta, Json, Part, PartKind, Provider, Reader, Signature, Source};
 use crate::openai::{finish, thoughts};
 use crate::watch::BackendError;
 
@@ -68,7 +68,7 @@ impl Reader for Stream {
 impl Stream {
     fn take(&mut self, chunk: Chunk<'_>, sink: &mut Sink<'_>) {
         if !self.is_known {
-            let beginning = beginning(&chunk);
+            let beginning = chunk.beginning();
             self.is_known = beginning.id.is_some() && beginning.model.is_some();
             sink(Delta::Begin(beginning));
         }
@@ -106,16 +106,6 @@ impl Stream {
             }
             Err(message) => sink(Delta::Error(BackendError { message, status: None })),
         }
-    }
-}
-
-/// How the answer begins, as `chunk` says.
-pub(super) fn beginning(chunk: &Chunk<'_>) -> Beginning {
-    Beginning {
-        id: Text::said(chunk.id.as_ref()),
-        model: Text::said(chunk.model.as_ref()),
-        created: chunk.created(),
-        service_tier: chunk.service_tier.and_then(|tier| serde_json::from_str(tier.get()).ok()),
     }
 }
 
