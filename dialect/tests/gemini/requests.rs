@@ -303,3 +303,20 @@ fn code_that_google_ran_stays_what_it_is() {
     ]});
     assert_eq!(ask("gemini-2.5-pro", &body).json()["contents"], body["contents"]);
 }
+
+#[test]
+fn a_tool_that_must_be_called_and_is_none_is_refused() {
+    let body = |tools: Value, mode: &str, names: Value| {
+        json!({"contents": [{"parts": [{"text": "x"}]}], "tools": tools,
+            "toolConfig": {"functionCallingConfig": {"mode": mode, "allowedFunctionNames": names}}})
+    };
+    let one = json!([{"functionDeclarations": [{"name": "f"}]}]);
+    let told = "toolConfig.functionCallingConfig.mode wants a tool to be called that is no function";
+    assert!(refused(&body(json!([]), "ANY", json!([]))).starts_with(told));
+    assert!(refused(&body(one.clone(), "ANY", json!(["g"]))).starts_with(told));
+    let sent = ask("gemini-2.5-pro", &body(one.clone(), "ANY", json!(["f", "g"])));
+    assert_eq!(sent.json()["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"], json!(["f"]));
+    assert!(sent.lost().starts_with("toolConfig.functionCallingConfig.mode: "));
+    let sent = ask("gemini-2.5-pro", &body(one, "VALIDATED", json!(["g"])));
+    assert_eq!(sent.json()["toolConfig"], json!({"functionCallingConfig": {"mode": "NONE"}}));
+}
