@@ -71,6 +71,8 @@ pub(crate) struct Request {
     /// Other members of the body, by their names in the client's dialect. A writer of a kindred dialect may take some;
     /// the others are lost, or passed on where the configuration says so.
     pub(crate) extras: Vec<Extra>,
+    /// What an answer repeats of the request, as the client wrote it. Only Responses does that.
+    pub(crate) repeated: Vec<Extra>,
 }
 
 /// A member that the hub has no word for.
@@ -108,6 +110,7 @@ impl Request {
             cache_key: None,
             engine_options: Vec::new(),
             extras: Vec::new(),
+            repeated: Vec::new(),
         }
     }
 
