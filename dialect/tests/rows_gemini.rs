@@ -55,7 +55,6 @@ const CALLS: &str = r#"[
 // OpenAI client, Gemini backend: requests.
 
 #[test]
-#[ignore = "needs openai"]
 fn system_prompts_survive_in_every_position_and_form() {
     let asked = openai(
         SECOND,
@@ -83,7 +82,6 @@ fn system_prompts_survive_in_every_position_and_form() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn pictures_sounds_and_documents_survive() {
     let asked = openai(
         SECOND,
@@ -110,7 +108,6 @@ fn pictures_sounds_and_documents_survive() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn tools_survive_as_written_with_every_choice() {
     let schema = r##"{"type":"object","properties":{"z":{"type":"number","minimum":1.0},"a":{"$ref":"#/$defs/x"}},"additionalProperties":false}"##;
     let ask = |choice: &str| {
@@ -143,7 +140,6 @@ fn tools_survive_as_written_with_every_choice() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t88_t89_t90_calls_keep_their_text_and_results_get_their_names() {
     let calls: Value = scene::json(CALLS);
     let asked = openai(
@@ -176,7 +172,6 @@ fn t88_t89_t90_calls_keep_their_text_and_results_get_their_names() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t88_a_result_without_its_call_is_refused_with_its_path() {
     let body = json!({"model": "m", "messages": [{"role": "tool", "tool_call_id": "x", "content": "1"}]});
     let asked =
@@ -186,7 +181,6 @@ fn t88_a_result_without_its_call_is_refused_with_its_path() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn conversations_that_gemini_would_refuse_are_mended() {
     let begins_with_model = openai(
         SECOND,
@@ -212,7 +206,6 @@ fn conversations_that_gemini_would_refuse_are_mended() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn parameters_survive_or_are_named() {
     let asked = openai(
         SECOND,
@@ -241,7 +234,6 @@ fn parameters_survive_or_are_named() {
 // OpenAI client, Gemini backend: answers.
 
 #[test]
-#[ignore = "needs openai"]
 fn t87_signatures_of_calls_come_back_in_the_next_turn() {
     let answer = says(&json!([
         {"text": "Hm.", "thought": true},
@@ -267,7 +259,6 @@ fn t87_signatures_of_calls_come_back_in_the_next_turn() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t92_a_call_before_stop_ends_the_answer_for_tools() {
     let stream = upstream(&[says(&json!([{"functionCall": {"name": "f", "args": {"x": 1}}}])), ends("STOP")]);
     let streamed = openai(THIRD, &hello()).stream(&stream);
@@ -289,7 +280,6 @@ fn t92_a_call_before_stop_ends_the_answer_for_tools() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t93_a_malformed_call_is_told_apart_from_a_filter() {
     let reason = |word: &str| {
         let streamed =
@@ -305,7 +295,6 @@ fn t93_a_malformed_call_is_told_apart_from_a_filter() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t94_a_signature_as_long_as_many_reads_never_leaks() {
     let signature = "QUJD".repeat(2000);
     let stream = upstream(&[
@@ -318,7 +307,6 @@ fn t94_a_signature_as_long_as_many_reads_never_leaks() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t95_candidates_become_choices_under_one_id() {
     let mut body = hello();
     body["n"] = 2.into();
@@ -344,7 +332,6 @@ fn t95_candidates_become_choices_under_one_id() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn te_errors_and_cuts_are_no_success() {
     let begin = says(&json!([{"text": "Hel"}]));
     let error = json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
@@ -356,7 +343,6 @@ fn te_errors_and_cuts_are_no_success() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn vectors_for_an_openai_client() {
     let body = json!({"model": "m", "input": ["A", "B"], "dimensions": 2});
     let terms = terms("gemini-embedding-001");
@@ -500,7 +486,6 @@ fn gemini_talk() -> Value {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn a_gemini_talk_at_an_openai_backend() {
     let asked = gemini(Dialect::OpenAi, &gemini_talk(), true);
     let sent = asked.json();
@@ -541,7 +526,6 @@ fn a_gemini_talk_at_an_openai_backend() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t50_a_call_that_the_limit_cut_is_not_told_to_a_gemini_client() {
     let chunks = [
         json!({"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "id": "c9", "function": {"name": "weather", "arguments": "{\"city\":"}}]}}]}),
@@ -554,7 +538,6 @@ fn t50_a_call_that_the_limit_cut_is_not_told_to_a_gemini_client() {
 }
 
 #[test]
-#[ignore = "needs openai"]
 fn t50_t54_a_cut_call_in_a_whole_answer_is_not_told_in_the_stream_made_of_it() {
     let answer = json!({"id": "x", "choices": [{"index": 0, "finish_reason": "length", "message": {
         "role": "assistant", "content": "Let me look.",
