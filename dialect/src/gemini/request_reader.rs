@@ -171,9 +171,12 @@ fn read_format(config: &mut Proto<'_>, request: &mut Request) -> Result<(), Unfi
             let message = "needs responseMimeType application/json beside it";
             return Err(Unfit::bad(at.unwrap_or_default(), message));
         }
-        (Some(other), _, _) => {
+        (Some(other), schema, at) => {
             let value = Json::of(&other);
             request.extras.push(Extra { name: "responseMimeType".to_owned(), at: type_at, value });
+            let schema =
+                schema.zip(at).map(|(value, at)| Extra { name: "responseSchema".to_owned(), at, value });
+            request.extras.extend(schema);
             None
         }
     };

@@ -249,6 +249,10 @@ fn requests_that_make_no_sense_are_refused_with_the_field() {
             "contents[0].parts[0].text must be a string, not a number",
         ),
         (
+            json!({"contents": [{"parts": [{"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/1"}}]}]}),
+            "contents[0].parts[0].fileData.fileUri is a file that was uploaded to Google",
+        ),
+        (
             json!({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": {}}}]}]}),
             "contents[0].parts[0].functionResponse answers a function call that is not",
         ),
