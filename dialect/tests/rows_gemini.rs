@@ -326,9 +326,9 @@ fn what_gemini_does_not_have_is_named_or_refused() {
     for field in [
         "messages[0].name",
         "messages[0].content[1]",
-        "seed",
+        "seed: ",
         "min_p",
-        "n",
+        "n: ",
         "metadata",
         "prompt_cache_key",
         "service_tier",
@@ -635,6 +635,18 @@ fn a_gemini_talk_at_an_openai_backend() {
         last["usageMetadata"],
         json!({"promptTokenCount": 9, "candidatesTokenCount": 5, "thoughtsTokenCount": 2, "totalTokenCount": 16})
     );
+}
+
+#[test]
+fn vectors_for_a_gemini_client() {
+    let body = json!({"requests": [{"content": {"parts": [{"text": "A"}]}}, {"content": {"parts": [{"text": "B"}]}}]});
+    let asked =
+        scene::ask(Endpoint::BatchEmbedContents, Dialect::OpenAi, &body.to_string(), false, &terms("m"));
+    assert_eq!(asked.json()["input"], json!(["A", "B"]));
+    // A list as written; 0.5 and -2 as base64 of little-endian floats, which some servers give unasked.
+    let answer = r#"{"data":[{"index":0,"embedding":[0.25,1e-3]},{"index":1,"embedding":"AAAAPwAAAMA="}],"usage":{"prompt_tokens":2}}"#;
+    let told = asked.whole(answer).expect("vectors");
+    assert_eq!(told["embeddings"], json!([{"values": [0.25, 1e-3]}, {"values": [0.5, -2.0]}]));
 }
 
 #[test]

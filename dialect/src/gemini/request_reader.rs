@@ -1,8 +1,8 @@
 //! A client's `generateContent` read into the hub.
 //!
-//! The model and the wish for a stream stand in the path, not here. What the hub has no word for is kept with its path, so
-//! that it is named as lost. `cachedContent` names a part of the prompt that only Google has: without it the request makes no
-//! sense.
+//! The model and the wish for a stream stand in the path, not here. What the hub has no word for is kept with its
+//! path, so that it is named as lost. `cachedContent` names a part of the prompt that only Google has: without it the
+//! request makes no sense.
 
 use serde_json::value::RawValue;
 
