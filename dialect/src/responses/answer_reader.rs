@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::fault;
 use crate::hub::{
-    Answer, Beginning, Choice, Finish, Json, Part, PartKind, Reason, Source, ToolCall, arguments,
+    Answer, Beginning, Choice, Finish, Json, Part, PartKind, Reason, Source, ToolCall, arguments, ids,
 };
 use crate::watch::BackendError;
 
@@ -23,8 +23,11 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, BackendError> {
         return Err(wrong("the answer has no output".to_owned()));
     };
     let mut choice = Choice { parts: Vec::new(), finish: response.finish(), logprobs: None };
-    for value in output {
-        let item = Item::read(value)?;
+    for (place, value) in output.iter().enumerate() {
+        let mut item = Item::read(value)?;
+        if item.r#type.ends_with("_call") && item.id_of_call().is_none() {
+            item.call_id = Some(ids::made("call_", response.id.as_deref().unwrap_or_default(), place));
+        }
         choice.logprobs = choice.logprobs.or(item.logprobs());
         choice.parts.extend(item.parts(value, choice.finish.is_cut())?);
     }
