@@ -80,10 +80,10 @@ impl Response<'_> {
     /// The failure that it tells of, if it does; `whole` is its text.
     pub(super) fn failure(&self, whole: &[u8]) -> Option<BackendError> {
         let status = self.status.as_deref().unwrap_or_default();
-        if self.error.is_some() || status == "failed" {
+        if self.error.is_some() {
             return Some(failure(whole));
         }
-        matches!(status, "cancelled" | "queued" | "in_progress").then(|| {
+        matches!(status, "failed" | "cancelled" | "queued" | "in_progress").then(|| {
             // A whole answer that is not whole.
             wrong(format!("the response is {status}"))
         })
