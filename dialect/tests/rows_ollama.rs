@@ -623,7 +623,6 @@ fn a_client_of_ollama_reaches_anthropic() {
 // Clients of Responses.
 
 #[test]
-#[ignore = "needs Responses"]
 fn t96_t99_t103_a_client_of_responses_reaches_ollama() {
     let body = json!({
         "model": "m", "instructions": "Be brief.", "max_output_tokens": 50, "store": false,
