@@ -230,7 +230,7 @@ fn write_format(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit> {
             inner.put("name", &names::name(name));
             inner.put_some("description", description.as_deref());
             inner.put("schema", schema);
-            inner.put_some("strict", strict.as_ref());
+            inner.put_some("strict", task.strictness(*strict, Some(schema), &said.at).as_ref());
         }
     }
     outer.put("type", "json_schema");
