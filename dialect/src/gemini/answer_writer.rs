@@ -12,10 +12,14 @@ use super::candidate::{Candidate, Content, Speech};
 #[expect(clippy::struct_field_names, reason = "they are the API's names")]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Response<'a, P> {
+    /// The answers.
     pub(super) candidates: &'a [Candidate<'a, P>],
+    /// The tokens used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage_metadata: Option<Counts>,
+    /// The backend's name for the model.
     pub(super) model_version: &'a str,
+    /// The answer's id.
     pub(super) response_id: &'a str,
 }
 

@@ -22,8 +22,9 @@ pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
     PLAIN.decode(text).or_else(|_| OF_URLS.decode(text)).ok()
 }
 
-/// `text` in the standard alphabet and padded, without looking at more of it than its letters. Google's SDK for Python writes
-/// the alphabet of URLs.
+/// `text` in the standard alphabet and padded, without looking at more of it than its letters.
+///
+/// Google's SDK for Python writes the alphabet of URLs, which other APIs do not take.
 pub(super) fn standard(text: String) -> String {
     if text.len().is_multiple_of(4) && !text.bytes().any(|byte| matches!(byte, b'-' | b'_')) {
         return text;

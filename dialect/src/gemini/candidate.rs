@@ -14,10 +14,14 @@ use super::{logprobs, media, reasons, signature};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Candidate<'a, P> {
+    /// What it says.
     pub(super) content: Content<'a, P>,
+    /// Why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) finish_reason: Option<&'static str>,
+    /// Its number.
     pub(super) index: u32,
+    /// How likely its tokens were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) logprobs_result: Option<logprobs::Result>,
 }
@@ -25,7 +29,9 @@ pub(super) struct Candidate<'a, P> {
 /// What it says.
 #[derive(Serialize)]
 pub(super) struct Content<'a, P> {
+    /// The parts.
     pub(super) parts: &'a [P],
+    /// Always `model`.
     pub(super) role: &'static str,
 }
 

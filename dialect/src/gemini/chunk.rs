@@ -9,21 +9,31 @@ use crate::hub::Usage;
 
 /// A string, borrowed from the event wherever it needs no unescaping.
 #[derive(Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct Text<'a>(
+    /// It.
+    #[serde(borrow)]
+    pub(super) Cow<'a, str>,
+);
 
 /// A piece of an answer. What the hub has no use for is passed over.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Chunk<'a> {
+    /// The answers, or pieces of them.
     #[serde(borrow)]
     pub(super) candidates: Vec<Candidate<'a>>,
+    /// What was found in the prompt.
     #[serde(borrow)]
     pub(super) prompt_feedback: Option<Feedback<'a>>,
+    /// The tokens so far.
     pub(super) usage_metadata: Option<Counts>,
+    /// The backend's name for the model.
     #[serde(borrow)]
     pub(super) model_version: Option<Text<'a>>,
+    /// The answer's id.
     #[serde(borrow)]
     pub(super) response_id: Option<Text<'a>>,
+    /// A failure in place of an answer.
     #[serde(borrow)]
     pub(super) error: Option<&'a RawValue>,
 }
@@ -44,11 +54,15 @@ pub(super) struct Feedback<'a> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Candidate<'a> {
+    /// Its number; the first is often not told.
     pub(super) index: u32,
+    /// What it says.
     #[serde(borrow)]
     pub(super) content: Option<Content<'a>>,
+    /// Why it ended.
     #[serde(borrow)]
     pub(super) finish_reason: Option<Text<'a>>,
+    /// How likely its tokens were.
     #[serde(borrow)]
     pub(super) logprobs_result: Option<&'a RawValue>,
 }
@@ -57,6 +71,7 @@ pub(super) struct Candidate<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Content<'a> {
+    /// Its parts, in order.
     #[serde(borrow)]
     pub(super) parts: Vec<Part<'a>>,
 }
@@ -65,19 +80,27 @@ pub(super) struct Content<'a> {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Part<'a> {
+    /// Words.
     #[serde(borrow)]
     pub(super) text: Option<Text<'a>>,
+    /// Whether they are thoughts.
     pub(super) thought: bool,
+    /// What proves the thoughts behind it.
     #[serde(borrow)]
     pub(super) thought_signature: Option<Text<'a>>,
+    /// A function is called.
     #[serde(borrow)]
     pub(super) function_call: Option<Call<'a>>,
+    /// Bytes.
     #[serde(borrow)]
     pub(super) inline_data: Option<&'a RawValue>,
+    /// A file elsewhere.
     #[serde(borrow)]
     pub(super) file_data: Option<&'a RawValue>,
+    /// Code that Google runs.
     #[serde(borrow)]
     pub(super) executable_code: Option<&'a RawValue>,
+    /// What came of it.
     #[serde(borrow)]
     pub(super) code_execution_result: Option<&'a RawValue>,
 }
@@ -85,10 +108,13 @@ pub(super) struct Part<'a> {
 /// A call of a function; it always comes whole.
 #[derive(Deserialize)]
 pub(super) struct Call<'a> {
+    /// Its id, if it has one.
     #[serde(borrow)]
     pub(super) id: Option<Text<'a>>,
+    /// The function.
     #[serde(borrow)]
     pub(super) name: Text<'a>,
+    /// With what: an object, if there is anything.
     #[serde(borrow)]
     pub(super) args: Option<&'a RawValue>,
 }

@@ -43,17 +43,19 @@ pub(super) fn read_inline(mut blob: Proto<'_>) -> Result<PartKind, Unfit> {
     Ok(of_type(&media_type.clone(), Source::Base64 { media_type, data }, name))
 }
 
-/// The part that the object `fileData` is.
+/// The part that the object `fileData` is. Nobody but Google can read a file that was uploaded there.
 pub(super) fn read_file(mut file: Proto<'_>) -> Result<PartKind, Unfit> {
+    let at = file.path("fileUri");
     let url = file.needed_text("fileUri")?;
     let media_type = file.text("mimeType")?;
     let name = file.text("displayName")?;
     let told = media_type.clone().or_else(|| type_by_ending(&url).map(str::to_owned));
     let is_film = url.contains("youtube.com/") || url.contains("youtu.be/");
     let told = told.unwrap_or_else(|| if is_film { "video/mp4" } else { "" }.to_owned());
-    let is_uploaded = UPLOADED.iter().any(|start| url.starts_with(start));
-    let source = if is_uploaded { Source::File { id: url } } else { Source::Url { url, media_type } };
-    Ok(of_type(&told, source, name))
+    if UPLOADED.iter().any(|start| url.starts_with(start)) {
+        return Err(Unfit::untranslatable(at, "is a file that was uploaded to Google"));
+    }
+    Ok(of_type(&told, Source::Url { url, media_type }, name))
 }
 
 fn of_type(media_type: &str, source: Source, name: Option<String>) -> PartKind {

@@ -1,7 +1,30 @@
 //! Google's Gemini API: `generateContent`, its stream, and the two calls for vectors.
 //!
-//! As a backend it is called with one event a piece (`alt=sse`); a client gets either that or one JSON list. The model stands
-//! in the path in both directions.
+//! As a backend it is called with one event a piece (`alt=sse`); a client gets either that or one JSON list. The model
+//! stands in the path in both directions.
+//!
+//! | of other dialects | becomes in Gemini |
+//! |---|---|
+//! | instructions at the beginning | `systemInstruction`, a part each |
+//! | instructions later on | text in the user's turn, between `<system>` and `</system>`; named as a loss |
+//! | schemas of functions and answers | `parametersJsonSchema`, `responseJsonSchema`, as written |
+//! | custom tools | functions with one argument, `input` |
+//! | tools that another provider runs | nothing; named as a loss, refused where one must be called |
+//! | a function's answer | an object as it is, other text as `{"result": …}`, a failure as `{"error": …}` |
+//! | pictures in it | inside for models from 3 on, else right behind |
+//! | a format beside functions, before 3 | an instruction in words; named as a loss |
+//! | effort, budget of thoughts | `thinkingLevel` from 3 on, `thinkingBudget` before |
+//! | thoughts that Gemini did not sign | nothing: it has no use for them |
+//! | calls that Gemini did not sign, from 3 on | the first of a turn gets the documented value that skips the check |
+//! | a picture, sound or document at an address | `fileData`; Gemini fetches it |
+//!
+//! | of Gemini | becomes in other dialects |
+//! |---|---|
+//! | calls without ids | ids made of their place in the conversation |
+//! | `parameters`, `responseSchema` | JSON Schema: types in lower case, `nullable` as a type |
+//! | code that Google ran, and what came of it | text, as blocks of code |
+//! | `promptFeedback.blockReason` | a refusal |
+//! | sources of grounding, citations, ratings of safety | nothing |
 
 mod answer_reader;
 mod answer_writer;

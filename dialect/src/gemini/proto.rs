@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 
 use crate::hub::{Extra, Fields, Json, Said, Unfit};
 
-/// The members of one object, to be taken out one by one. Members are asked for in camel case and found in snake case as well;
-/// paths have the client's spelling.
+/// The members of one object, to be taken out one by one.
+///
+/// Members are asked for in camel case and found in snake case as well; paths have the client's spelling.
 pub(super) struct Proto<'a>(Fields<'a>);
 
 impl<'a> Proto<'a> {

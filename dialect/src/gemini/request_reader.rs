@@ -1,8 +1,8 @@
 //! A client's `generateContent` read into the hub.
 //!
-//! The model and the wish for a stream stand in the path, not here. What the hub has no word for is kept with its path, so
-//! that it is named as lost. `cachedContent` names a part of the prompt that only Google has: without it the request makes no
-//! sense.
+//! The model and the wish for a stream stand in the path, not here. What the hub has no word for is kept with its
+//! path, so that it is named as lost. `cachedContent` names a part of the prompt that only Google has: without it the
+//! request makes no sense.
 
 use serde_json::value::RawValue;
 
@@ -171,9 +171,12 @@ fn read_format(config: &mut Proto<'_>, request: &mut Request) -> Result<(), Unfi
             let message = "needs responseMimeType application/json beside it";
             return Err(Unfit::bad(at.unwrap_or_default(), message));
         }
-        (Some(other), _, _) => {
+        (Some(other), schema, at) => {
             let value = Json::of(&other);
             request.extras.push(Extra { name: "responseMimeType".to_owned(), at: type_at, value });
+            let schema =
+                schema.zip(at).map(|(value, at)| Extra { name: "responseSchema".to_owned(), at, value });
+            request.extras.extend(schema);
             None
         }
     };

@@ -97,7 +97,7 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     }
     generation.thinking_config =
         request.reasoning.as_ref().and_then(|reasoning| model.thinking(reasoning, losses));
-    let tool_config = tools::choice(request, has_functions, losses);
+    let tool_config = tools::choice(request, &tools, losses)?;
     lose_rest(request, losses);
     let generation_config = Some(generation).filter(|generation| *generation != Generation::default());
     let body = Body { system_instruction, contents, tools, tool_config, generation_config };

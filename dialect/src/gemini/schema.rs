@@ -1,7 +1,8 @@
 //! Google's own form of schemas (a part of `OpenAPI` 3.0) turned into JSON Schema.
 //!
-//! Keys keep their order and numbers their form. Upper-case types become lower case, `nullable` becomes a type `null`, counts
-//! in quotes become numbers, and what only Google's generator reads (`propertyOrdering`, `example`) is left out.
+//! Keys keep their order and numbers their form. Upper-case types become lower case, `nullable` becomes a type `null`,
+//! counts in quotes become numbers, and what only Google's generator reads (`propertyOrdering`, `example`) is left
+//! out.
 
 use serde_json::value::RawValue;
 

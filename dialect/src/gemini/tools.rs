@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::Dialect;
-use crate::hub::{Function, Json, Losses, Request, Reversal, Tool, ToolChoice, ToolKind, custom_tools};
+use crate::hub::{
+    Function, Json, Losses, Request, Reversal, Tool, ToolChoice, ToolKind, Unfit, custom_tools,
+};
 
 use super::names;
 
@@ -24,6 +26,17 @@ pub(super) enum OutTool {
     },
     /// One of Google's own tools, as the client wrote it.
     Own(Json),
+}
+
+impl OutTool {
+    /// The names of its functions, as they are sent.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let functions = match self {
+            Self::Functions { function_declarations } => function_declarations.as_slice(),
+            Self::Own(_) => &[],
+        };
+        functions.iter().map(|function| function.name.as_str())
+    }
 }
 
 /// A function.
@@ -91,22 +104,19 @@ fn declared(function: &Function, tool: &Tool, losses: &mut Losses, reversal: &mu
     }
 }
 
-/// The choice among the tools of `request`, of which `has_functions` tells whether any function is left.
+/// The choice among `tools`, which are those of `request` that are sent.
+///
+/// Fails when a tool must be called that is not among them.
 pub(super) fn choice<'a>(
     request: &'a Request,
-    has_functions: bool,
+    tools: &[OutTool],
     losses: &mut Losses,
-) -> Option<Config<'a>> {
+) -> Result<Option<Config<'a>>, Unfit> {
     if let Some(parallel) = request.parallel_tool_calls.as_ref().filter(|parallel| !parallel.value) {
         losses.add(parallel.at.as_str(), "Gemini cannot be kept from calling several functions at once");
     }
-    let said = request.tool_choice.as_ref()?;
-    if !has_functions {
-        if !matches!(said.value, ToolChoice::Auto | ToolChoice::None) {
-            losses.add(said.at.as_str(), "no function is left to be called");
-        }
-        return None;
-    }
+    let Some(said) = &request.tool_choice else { return Ok(None) };
+    let declared: Vec<&str> = tools.iter().flat_map(OutTool::names).collect();
     let (mode, names): (_, &[String]) = match &said.value {
         ToolChoice::Auto => ("AUTO", &[]),
         ToolChoice::None => ("NONE", &[]),
@@ -115,6 +125,20 @@ pub(super) fn choice<'a>(
         ToolChoice::Allowed { names, required: true } => ("ANY", names),
         ToolChoice::Allowed { names, required: false } => ("VALIDATED", names),
     };
-    let allowed_function_names = names.iter().map(|name| names::sent(name)).collect();
-    Some(Config { function_calling_config: Calling { mode, allowed_function_names } })
+    let sent = names.iter().map(|name| names::sent(name));
+    let allowed: Vec<_> = sent.filter(|name| declared.contains(&name.as_ref())).collect();
+    let is_open = allowed.is_empty() && (declared.is_empty() || !names.is_empty());
+    if mode == "ANY" && is_open {
+        let message = "wants a tool to be called that is no function: Gemini has none but functions";
+        return Err(Unfit::untranslatable(said.at.as_str(), message));
+    }
+    if allowed.len() < names.len() {
+        losses.add(said.at.as_str(), "names tools that Gemini does not get");
+    }
+    if declared.is_empty() {
+        return Ok(None);
+    }
+    let mode = if is_open && mode == "VALIDATED" { "NONE" } else { mode };
+    let calling = Calling { mode, allowed_function_names: allowed };
+    Ok(Some(Config { function_calling_config: calling }))
 }

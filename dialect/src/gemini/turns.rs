@@ -145,30 +145,31 @@ impl<'a, 'l> Turns<'a, 'l> {
         let has_called = self.spoken.last().is_some_and(|last| last.is_of_model && !last.calls.is_empty());
         let mut proof: Option<&'a Signature> = None;
         for (index, part) in message.parts.iter().enumerate() {
+            let is_followed = message.parts.get(index + 1).is_some_and(takes_signature);
             match &part.kind {
-                PartKind::Thinking { text, signature } => {
-                    let own = signature.as_ref().filter(|signature| is_own(signature));
-                    let is_of_call = message.parts.get(index + 1).is_some_and(is_unsigned_call);
-                    match own {
-                        Some(own) if is_of_call => proof = Some(own),
-                        Some(own) => parts.push(thought(text, own)),
-                        // Thoughts that Gemini did not sign are of no use to it.
-                        None => {}
+                PartKind::Thinking { text, signature: Some(own) } if is_own(own) => {
+                    if !is_followed {
+                        parts.push(thought(text, own));
+                        continue;
+                    }
+                    proof = Some(own);
+                    if !text.is_empty() {
+                        parts.push(OutPart::thought(text.as_str()).into());
                     }
                 }
-                PartKind::SealedThinking { data } if is_own(data) => {
-                    if message.parts.get(index + 1).is_some_and(is_unsigned_call) {
-                        proof = Some(data);
-                    } else {
-                        parts.push(thought("", data));
-                    }
-                }
-                PartKind::SealedThinking { .. } => {}
+                PartKind::SealedThinking { data } if is_own(data) && is_followed => proof = Some(data),
+                PartKind::SealedThinking { data } if is_own(data) => parts.push(thought("", data)),
+                // Thoughts that Gemini did not sign are of no use to it.
+                PartKind::Thinking { .. } | PartKind::SealedThinking { .. } => {}
                 PartKind::ToolCall(call) => {
                     let is_first = !has_called && calls.is_empty();
                     let own = call.signature.as_ref().filter(|signature| is_own(signature)).or(proof.take());
                     parts.push(self.call(call, &part.at, own, is_first)?);
                     calls.push(call.id.as_str());
+                }
+                PartKind::Text { text, .. } if proof.is_some() => {
+                    let thought_signature = proof.take().map(|own| own.data.as_str().into());
+                    parts.push(OutPart { thought_signature, ..OutPart::text(text.as_str()) }.into());
                 }
                 _ => self.plain(part, &mut parts)?,
             }
@@ -265,8 +266,13 @@ fn is_own(signature: &Signature) -> bool {
     signature.provider == Provider::Gemini
 }
 
-fn is_unsigned_call(part: &Part) -> bool {
-    matches!(&part.kind, PartKind::ToolCall(call) if call.signature.as_ref().is_none_or(|signature| !is_own(signature)))
+/// Whether the signature of the thoughts before it belongs on this part, as Gemini itself has it.
+fn takes_signature(part: &Part) -> bool {
+    match &part.kind {
+        PartKind::Text { text, .. } => !text.is_empty(),
+        PartKind::ToolCall(call) => call.signature.as_ref().is_none_or(|signature| !is_own(signature)),
+        _ => false,
+    }
 }
 
 /// Signed thoughts; without words, a part that only has the signature.

@@ -122,3 +122,12 @@ fn a_whole_answer_becomes_a_stream_for_a_client_that_wants_one() {
         ]
     );
 }
+
+#[test]
+fn t50_a_limit_of_tokens_is_told_in_a_stream_made_of_a_whole_answer() {
+    let upstream = json!({"candidates": [
+        {"content": {"parts": [{"text": "Hel"}]}, "finishReason": "MAX_TOKENS"},
+    ]});
+    let events = scene::events(&ask(&json!({}), true).played(&upstream.to_string()));
+    assert_eq!(events[1]["candidates"][0]["finishReason"], "MAX_TOKENS");
+}

@@ -1,6 +1,7 @@
 //! Gemini as a client and as a backend, one against the other through the hub.
 
 mod answers;
+mod properties;
 mod requests;
 mod scene;
 mod streams;

@@ -249,6 +249,10 @@ fn requests_that_make_no_sense_are_refused_with_the_field() {
             "contents[0].parts[0].text must be a string, not a number",
         ),
         (
+            json!({"contents": [{"parts": [{"fileData": {"fileUri": "https://generativelanguage.googleapis.com/v1beta/files/1"}}]}]}),
+            "contents[0].parts[0].fileData.fileUri is a file that was uploaded to Google",
+        ),
+        (
             json!({"contents": [{"parts": [{"functionResponse": {"name": "f", "response": {}}}]}]}),
             "contents[0].parts[0].functionResponse answers a function call that is not",
         ),
@@ -302,4 +306,21 @@ fn code_that_google_ran_stays_what_it_is() {
         {"role": "user", "parts": [{"text": "Thanks"}]},
     ]});
     assert_eq!(ask("gemini-2.5-pro", &body).json()["contents"], body["contents"]);
+}
+
+#[test]
+fn a_tool_that_must_be_called_and_is_none_is_refused() {
+    let body = |tools: Value, mode: &str, names: Value| {
+        json!({"contents": [{"parts": [{"text": "x"}]}], "tools": tools,
+            "toolConfig": {"functionCallingConfig": {"mode": mode, "allowedFunctionNames": names}}})
+    };
+    let one = json!([{"functionDeclarations": [{"name": "f"}]}]);
+    let told = "toolConfig.functionCallingConfig.mode wants a tool to be called that is no function";
+    assert!(refused(&body(json!([]), "ANY", json!([]))).starts_with(told));
+    assert!(refused(&body(one.clone(), "ANY", json!(["g"]))).starts_with(told));
+    let sent = ask("gemini-2.5-pro", &body(one.clone(), "ANY", json!(["f", "g"])));
+    assert_eq!(sent.json()["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"], json!(["f"]));
+    assert!(sent.lost().starts_with("toolConfig.functionCallingConfig.mode: "));
+    let sent = ask("gemini-2.5-pro", &body(one, "VALIDATED", json!(["g"])));
+    assert_eq!(sent.json()["toolConfig"], json!({"functionCallingConfig": {"mode": "NONE"}}));
 }
