@@ -15,10 +15,10 @@ use base64::engine::general_purpose::STANDARD;
 use dialect::Dialect;
 
 /// How many inputs of a target are kept.
-const KEPT: usize = 300;
+const KEPT: usize = 100;
 
 /// How long an input may be that is kept, in bytes.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 2048;
 
 fn fuzz() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"))
@@ -76,7 +76,7 @@ fn what_the_fuzzer_found_stays_mended() {
 
 #[test]
 #[ignore = "writes the fuzzer's corpus: run before fuzzing"]
-fn unpack() {
+fn lay_out() {
     for target in targets() {
         let dir = fuzz().join("corpus").join(&target);
         fs::create_dir_all(&dir).unwrap();
@@ -88,7 +88,7 @@ fn unpack() {
 
 #[test]
 #[ignore = "writes the seeds: run after fuzzing"]
-fn pack() {
+fn collect() {
     for target in targets() {
         let mut found: Vec<_> = first_seeds(&target);
         let known: BTreeSet<_> = files_in(fuzz().join("corpus").join(&target)).into_iter().collect();
@@ -101,6 +101,7 @@ fn pack() {
         let mut seen = BTreeSet::new();
         found.retain(|input| seen.insert(input.clone()));
         let lines: String = found.iter().map(|input| STANDARD.encode(input) + "\n").collect();
+        fs::create_dir_all(fuzz().join("seeds")).unwrap();
         fs::write(fuzz().join("seeds").join(&target), lines).unwrap();
     }
 }

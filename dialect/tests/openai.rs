@@ -6,6 +6,8 @@ mod answers;
 mod bare;
 #[path = "openai/exchange.rs"]
 mod exchange;
+#[path = "openai/properties.rs"]
+mod properties;
 #[path = "openai/requests.rs"]
 mod requests;
 #[path = "openai/streams.rs"]

@@ -77,6 +77,9 @@ fn a_stream_is_read_again(a: Dialect, b: Dialect, reply: &Reply) {
     );
 }
 
+/// The dialects that are asked about.
+const SPOKEN: &[Dialect] = &[Dialect::OpenAi, Dialect::Gemini, Dialect::Ollama];
+
 proptest! {
     #[test]
     fn requests_of_ollama_come_back(talk in any_talk()) {
@@ -84,8 +87,8 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "needs all dialects"]
-    fn requests_come_back(a in any_of(&Dialect::ALL), b in any_of(&Dialect::ALL), talk in any_talk()) {
+    
+    fn requests_come_back(a in any_of(SPOKEN), b in any_of(SPOKEN), talk in any_talk()) {
         a_request_comes_back(a, b, &talk);
     }
 
@@ -96,8 +99,8 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "needs all dialects"]
-    fn answers_come_back(a in any_of(&Dialect::ALL), b in any_of(&Dialect::ALL), reply in reply()) {
+    
+    fn answers_come_back(a in any_of(SPOKEN), b in any_of(SPOKEN), reply in reply()) {
         an_answer_comes_back(a, b, &reply);
         a_stream_is_read_again(a, b, &reply);
     }

@@ -25,7 +25,7 @@ pub(crate) fn write_request(request: &Request, terms: &Terms, losses: &mut Losse
         raw: None,
         tools: Vec::new(),
         format: request.format.as_ref().map(|said| form(&said.value)),
-        think: request.reasoning.as_ref().and_then(|said| think(said, losses)),
+        think: request.reasoning.as_ref().and_then(|said| think(&said.value)),
         stream: request.stream,
         keep_alive: options::keep_alive_in(&request.engine_options),
         logprobs: request.sampling.logprobs.as_ref().map(|said| said.value),
@@ -155,22 +155,17 @@ fn form(format: &Format) -> Form<'_> {
     }
 }
 
-/// What comes closest to `said`: Ollama knows on, off, and three amounts.
-fn think(said: &Said<Reasoning>, losses: &mut Losses) -> Option<Think> {
-    let reasoning = &said.value;
-    if reasoning.wanted()? {
-        let amount = match reasoning.effort.as_deref().and(reasoning.as_effort()) {
-            Some("minimal" | "low") => Think::HowMuch("low"),
-            Some("medium") => Think::HowMuch("medium"),
-            Some("high" | "xhigh" | "max") => Think::HowMuch("high"),
-            _ => Think::Whether(true),
-        };
-        if reasoning.budget.is_some() {
-            losses.add(&said.at, "Ollama has no budget for thinking");
-        }
-        return Some(amount);
+/// What comes closest to `reasoning`: Ollama knows on, off, and three amounts, which most models take as on.
+fn think(reasoning: &Reasoning) -> Option<Think> {
+    if !reasoning.wanted()? {
+        return Some(Think::Whether(false));
     }
-    Some(Think::Whether(false))
+    Some(match reasoning.as_effort() {
+        Some("minimal" | "low") => Think::HowMuch("low"),
+        Some("medium") => Think::HowMuch("medium"),
+        Some("high" | "xhigh" | "max") => Think::HowMuch("high"),
+        _ => Think::Whether(true),
+    })
 }
 
 /// The functions that may be called. A choice that Ollama has no field for is kept by what is offered, as far as it goes.

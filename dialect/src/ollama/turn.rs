@@ -11,14 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::hub::{
     Fields, Json, Losses, Message, Part, PartKind, Request, Role, Source, ToolCall, ToolResult, Unfit,
-    arguments, custom_tools, ids, kind,
+    arguments, billing, custom_tools, failed, ids, kind,
 };
 
 use super::options;
-
-/// What stands before the text of a tool's result when the tool failed: the API has no field for that. It is taken
-/// off again by [`Reading::add`].
-const FAILED: &str = "[tool error] ";
 
 /// Reads messages one by one.
 #[derive(Default)]
@@ -103,10 +99,7 @@ impl Reading {
         let call = place.map(|place| self.open.remove(place));
         let (known_id, known_name) = call.unzip();
         let id = id.or(known_id).unwrap_or_else(|| ids::made("call_", fields.at(), 0));
-        let (is_error, text) = match content.strip_prefix(FAILED) {
-            Some(text) => (true, text),
-            None => (false, content),
-        };
+        let (is_error, text) = failed::unmarked(content).map_or((false, content), |text| (true, text));
         let mut parts = vec![Part::new(fields.path("content"), PartKind::plain(text))];
         parts.extend(images);
         let result = ToolResult { id, name: name.or(known_name), parts, is_error };
@@ -209,6 +202,8 @@ pub(crate) fn write(
         if let PartKind::ToolResult(result) = &part.kind {
             has_results = true;
             turns.push(turn.result(result, request, losses)?);
+        } else if let Some(text) = part.text() {
+            turn.text(billing::without(message, text));
         } else {
             turn.add(part, losses)?;
         }
@@ -231,6 +226,9 @@ struct Saying {
 
 impl Saying {
     fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         if self.has_part && self.role != Role::Assistant {
             self.turn.content.push('\n');
         }
@@ -276,11 +274,11 @@ impl Saying {
             inner.add(part, losses)?;
         }
         self.turn.images.append(&mut inner.turn.images);
-        let failed = if result.is_error { FAILED } else { "" };
+        let text = inner.turn.content;
         let name = result.name.clone().or_else(|| request.tool_name(&result.id).map(str::to_owned));
         Ok(Turn {
             role: "tool",
-            content: format!("{failed}{}", inner.turn.content),
+            content: if result.is_error { failed::marked(&text).into_owned() } else { text },
             tool_name: name,
             tool_call_id: Some(result.id.clone()),
             ..Turn::default()

@@ -77,6 +77,9 @@ fn inputs(value: &RawValue) -> Result<Vec<EmbedInput>, Unfit> {
 
 /// Writes a request for vectors to a backend. Plain lists are asked for, which every server has.
 pub(crate) fn write_embed(request: &EmbedRequest, terms: &Terms, losses: &mut Losses) -> Result<Sent, Unfit> {
+    if request.inputs.is_empty() {
+        return Err(Unfit::untranslatable("", "has no text to make a vector of"));
+    }
     let mut body = Object::default();
     body.put("model", &terms.model);
     let inputs: Vec<_> = request

@@ -5,7 +5,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::hub::{Extra, Fields, Message, Part, PartKind, Role, Tool, ToolCall, ToolResult, Unfit};
+use crate::hub::{Extra, Fields, Message, Part, PartKind, Role, Tool, ToolCall, ToolResult, Unfit, failed};
 
 use super::{built_in, content, seal, tool_reader};
 
@@ -208,10 +208,11 @@ impl Conversation {
         let id = fields.needed_text("call_id")?;
         let path = fields.path("output");
         let Some(output) = fields.take("output") else { return Err(Unfit::bad(path, "is missing")) };
-        let parts = content::parts(output, &path, &mut self.extras)?;
+        let mut parts = content::parts(output, &path, &mut self.extras)?;
+        let is_error = parts.first_mut().is_some_and(unmark);
         let namespace = fields.text("namespace")?;
         let name = fields.text("name")?.map(|name| tool_reader::flat(namespace.as_deref(), &name));
-        let result = PartKind::ToolResult(ToolResult { id, name, parts, is_error: false });
+        let result = PartKind::ToolResult(ToolResult { id, name, parts, is_error });
         self.reply(Part::new(at, result));
         Ok(())
     }
@@ -242,4 +243,13 @@ impl Conversation {
 
 fn is_thought(part: &Part) -> bool {
     matches!(part.kind, PartKind::Thinking { .. } | PartKind::SealedThinking { .. })
+}
+
+/// Takes the mark of a failure off `part`, if it has one.
+fn unmark(part: &mut Part) -> bool {
+    let PartKind::Text { text, .. } = &mut part.kind else { return false };
+    let words = failed::unmarked(text).map(str::to_owned);
+    let is_marked = words.is_some();
+    *text = words.unwrap_or_else(|| std::mem::take(text));
+    is_marked
 }

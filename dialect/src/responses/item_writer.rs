@@ -3,15 +3,12 @@
 use crate::Dialect;
 use crate::hub::{
     Json, Losses, Message, Part, PartKind, Provider, Request, Role, Signature, Source, ToolCall, ToolResult,
-    Unfit, custom_tools, ids,
+    Unfit, billing, custom_tools, failed, ids,
 };
 use crate::translate::Engine;
 
 use super::input_item::{Content, Item, Output, Sound};
 use super::tool_writer::plain_name;
-
-/// What stands before the answer of a tool that failed: the API has no other word for it.
-const FAILED: &str = "Error: ";
 
 /// Writes conversations.
 pub(super) struct ItemWriter<'a> {
@@ -32,7 +29,8 @@ pub(super) fn items(
     };
     let leading = request.messages.iter().take_while(is_plain).count();
     let (first, rest) = request.messages.split_at(leading);
-    let texts = first.iter().flat_map(|message| &message.parts).filter_map(Part::text);
+    let said = first.iter().flat_map(|message| message.parts.iter().map(move |part| (message, part)));
+    let texts = said.filter_map(|(message, part)| Some(billing::without(message, part.text()?)));
     let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
     let mut writer = ItemWriter { request, engine, losses, items: Vec::new() };
     for message in first {
@@ -118,17 +116,16 @@ impl ItemWriter<'_> {
     fn result(&mut self, result: &ToolResult) -> Result<Item, Unfit> {
         let call_id = ids::plain(&result.id).into_owned();
         let is_text = result.parts.iter().all(|part| part.text().is_some());
-        let is_marked = result.text().trim_start().to_ascii_lowercase().starts_with("error");
-        let mark = if result.is_error && !is_marked { FAILED } else { "" };
         let output = if is_text {
-            Output::Text(format!("{mark}{}", result.text()))
+            let text = result.text();
+            Output::Text(if result.is_error { failed::marked(&text).into_owned() } else { text })
         } else {
             let mut list = Vec::new();
-            if !mark.is_empty() {
-                list.push(Content::InputText { text: mark.trim_end().to_owned() });
-            }
             for part in &result.parts {
                 list.extend(self.content(part)?);
+            }
+            if result.is_error {
+                mark(&mut list);
             }
             Output::List(list)
         };
@@ -257,6 +254,14 @@ impl ItemWriter<'_> {
             Source::File { id } if is_kin => Some(id.clone()),
             _ => None,
         }
+    }
+}
+
+/// Marks the answer of a tool that failed: in its first text, or before what is no text.
+fn mark(list: &mut Vec<Content>) {
+    match list.first_mut() {
+        Some(Content::InputText { text }) => *text = failed::marked(text).into_owned(),
+        _ => list.insert(0, Content::InputText { text: failed::marked("").into_owned() }),
     }
 }
 

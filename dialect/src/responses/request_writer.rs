@@ -45,7 +45,7 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
         parallel_tool_calls: said(request.parallel_tool_calls.as_ref()).filter(|_| !tools.list.is_empty()),
         tools: tools.list,
         tool_choice,
-        max_output_tokens: limit(request, is_provider, losses),
+        max_output_tokens: limit(request, thinks, losses),
         temperature: drawn.temperature,
         top_p: drawn.top_p,
         top_logprobs: said(request.sampling.top_logprobs.as_ref()),
@@ -177,9 +177,10 @@ impl Drawn {
     }
 }
 
-fn limit(request: &Request, is_provider: bool, losses: &mut Losses) -> Option<u64> {
+fn limit(request: &Request, thinks: Thinks, losses: &mut Losses) -> Option<u64> {
     let Said { value, at } = request.max_tokens.as_ref()?;
-    if is_provider && *value < LEAST_TOKENS {
+    // By its name it is one of OpenAI's own models.
+    if thinks != Thinks::Perhaps && *value < LEAST_TOKENS {
         losses.add(at.clone(), "OpenAI takes no limit under 16 tokens: raised to 16");
         return Some(LEAST_TOKENS);
     }

@@ -4,17 +4,16 @@ use dialect::translate::Engine;
 use dialect::{Dialect, Endpoint};
 use serde_json::{Value, json};
 
-use crate::exchange::{terms, tried};
+use crate::exchange::{terms, tried, with};
 
 fn answered(message: &Value, reason: &str) -> Value {
     answer_of(&json!({}), message, reason)
 }
 
 fn answer_of(more: &Value, message: &Value, reason: &str) -> Value {
-    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let sent =
-        tried(Endpoint::ChatCompletions, Dialect::OpenAi, &terms(Engine::Other), &body.to_string()).unwrap();
+    let body = with(json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}), more);
+    let sent = tried(Endpoint::ChatCompletions, Dialect::OpenAi, &terms(Engine::Other), &body.to_string());
+    let sent = sent.expect("it can be carried");
     let choice = json!({"index": 0, "message": message, "finish_reason": reason});
     sent.answered(&json!({"id": "x", "model": "big", "choices": [choice], "service_tier": "flex",
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}}).to_string())

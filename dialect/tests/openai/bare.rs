@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::exchange::{Exchange, terms, tried};
 
 fn to(engine: Engine, body: &str) -> Exchange {
-    tried(Endpoint::Completions, Dialect::OpenAi, &terms(engine), body).unwrap()
+    tried(Endpoint::Completions, Dialect::OpenAi, &terms(engine), body).expect("it can be carried")
 }
 
 #[test]

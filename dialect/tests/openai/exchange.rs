@@ -5,16 +5,18 @@ use dialect::{Dialect, Endpoint, Framing, Unfit};
 use serde_json::Value;
 
 /// A translated request, and the translator for its answer.
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// What the backend gets.
-    pub body: String,
+    pub(crate) body: String,
+    /// The headers that go with it.
+    pub(crate) headers: Vec<(&'static str, String)>,
     /// What is lost, each with its reason.
-    pub losses: Vec<String>,
+    pub(crate) losses: Vec<String>,
     translator: Translator,
 }
 
 /// The terms on which a backend of this kind is called.
-pub fn terms(engine: Engine) -> Terms {
+pub(crate) fn terms(engine: Engine) -> Terms {
     Terms {
         model: "up".to_owned(),
         engine,
@@ -29,12 +31,13 @@ pub fn terms(engine: Engine) -> Terms {
 }
 
 /// Sends `body`, which came to `from`, to a backend that speaks `to`. Whether it is a stream stands in the body.
-pub fn tried(from: Endpoint, to: Dialect, terms: &Terms, body: &str) -> Result<Exchange, Unfit> {
+pub(crate) fn tried(from: Endpoint, to: Dialect, terms: &Terms, body: &str) -> Result<Exchange, Unfit> {
     let stream = serde_json::from_str::<Value>(body).is_ok_and(|body| body["stream"] == true);
     let sent = request(from, to, body.as_bytes(), stream, terms)?;
     let losses = sent.losses.list().iter().map(|loss| format!("{}: {}", loss.field, loss.reason));
     Ok(Exchange {
-        body: String::from_utf8(sent.body).unwrap(),
+        body: String::from_utf8(sent.body).expect("JSON is text"),
+        headers: sent.headers.clone(),
         losses: losses.collect(),
         translator: sent.translator,
     })
@@ -42,28 +45,29 @@ pub fn tried(from: Endpoint, to: Dialect, terms: &Terms, body: &str) -> Result<E
 
 impl Exchange {
     /// The backend's body, parsed.
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("the body is JSON")
     }
 
     /// What the client gets of the backend's whole answer.
-    pub fn answered(mut self, body: &str) -> Value {
-        let (body, _) = self.translator.whole(body.as_bytes()).unwrap();
-        serde_json::from_slice(&body).unwrap()
+    pub(crate) fn answered(mut self, body: &str) -> Value {
+        let (body, _) = self.translator.whole(body.as_bytes()).expect("the answer makes sense");
+        serde_json::from_slice(&body).expect("the answer is JSON")
     }
 
     /// The error in the backend's whole answer.
-    pub fn failed(mut self, body: &str) -> String {
-        self.translator.whole(body.as_bytes()).unwrap_err().message
+    pub(crate) fn failed(mut self, body: &str) -> String {
+        self.translator.whole(body.as_bytes()).expect_err("the answer makes no sense").message
     }
 
     /// The stream that a client gets of the backend's whole answer.
-    pub fn played(mut self, body: &str) -> String {
-        String::from_utf8(self.translator.whole(body.as_bytes()).unwrap().0).unwrap()
+    pub(crate) fn played(mut self, body: &str) -> String {
+        let (stream, _) = self.translator.whole(body.as_bytes()).expect("the answer makes sense");
+        String::from_utf8(stream).expect("events are text")
     }
 
     /// What the client gets of the backend's stream, the same however it is cut; and the error that broke it.
-    pub fn streamed(mut self, stream: &str) -> (String, Option<String>) {
+    pub(crate) fn streamed(mut self, stream: &str) -> (String, Option<String>) {
         let mut out = Vec::new();
         for byte in stream.as_bytes() {
             self.translator.feed(std::slice::from_ref(byte), &mut out);
@@ -73,6 +77,13 @@ impl Exchange {
         assert!(error.is_none() || !self.translator.is_complete());
         let is_cut = error.is_none() && !self.translator.is_complete();
         let error = if is_cut { Some("the stream is not complete".to_owned()) } else { error };
-        (String::from_utf8(out).unwrap(), error)
+        (String::from_utf8(out).expect("events are text"), error)
     }
+}
+
+/// `body` with the members of `more` beside its own.
+pub(crate) fn with(mut body: Value, more: &Value) -> Value {
+    let members = more.as_object().expect("it is an object").clone();
+    body.as_object_mut().expect("it is an object").extend(members);
+    body
 }

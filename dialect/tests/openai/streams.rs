@@ -4,24 +4,28 @@ use dialect::translate::Engine;
 use dialect::{Dialect, Endpoint};
 use serde_json::{Value, json};
 
-use crate::exchange::{terms, tried};
+use crate::exchange::{terms, tried, with};
 
 /// What a client that wants usage gets of `stream`: its chunks, and the error.
 fn streamed(stream: &str) -> (Vec<Value>, Option<String>) {
-    of(json!({"stream_options": {"include_usage": true}}), stream)
+    of(&json!({"stream_options": {"include_usage": true}}), stream)
 }
 
-fn of(more: Value, stream: &str) -> (Vec<Value>, Option<String>) {
-    let mut body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let sent =
-        tried(Endpoint::ChatCompletions, Dialect::OpenAi, &terms(Engine::Other), &body.to_string()).unwrap();
+fn of(more: &Value, stream: &str) -> (Vec<Value>, Option<String>) {
+    let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "Hi"}]});
+    let body = with(body, more);
+    let sent = tried(Endpoint::ChatCompletions, Dialect::OpenAi, &terms(Engine::Other), &body.to_string());
+    let sent = sent.expect("it can be carried");
     assert_eq!(sent.json()["stream_options"], json!({"include_usage": true}));
     let (out, error) = sent.streamed(stream);
-    let events = out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap());
-    let chunks: Vec<Value> = events
-        .map(|data| if data == "[DONE]" { json!("DONE") } else { serde_json::from_str(data).unwrap() })
-        .collect();
+    let events =
+        out.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").expect("an event is data"));
+    let chunks: Vec<Value> =
+        events
+            .map(|data| {
+                if data == "[DONE]" { json!("DONE") } else { serde_json::from_str(data).expect("it is JSON") }
+            })
+            .collect();
     (chunks, error)
 }
 
@@ -44,7 +48,7 @@ fn deltas(chunks: &[Value]) -> Vec<Value> {
 
 fn last_reason(chunks: &[Value]) -> &Value {
     let reasons = chunks.iter().map(|chunk| &chunk["choices"][0]["finish_reason"]);
-    reasons.filter(|reason| !reason.is_null()).last().unwrap_or(&Value::Null)
+    reasons.rev().find(|reason| !reason.is_null()).unwrap_or(&Value::Null)
 }
 
 #[test]
@@ -105,9 +109,7 @@ fn t38_39_thoughts_by_any_name_and_beside_text() {
 #[test]
 fn ts_04_signatures_come_through_with_the_thoughts_they_sign() {
     let detail = |more: Value| {
-        let mut detail = json!({"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0});
-        detail.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!([detail])
+        json!([with(json!({"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}), &more)])
     };
     let pieces = chunk(&json!({"reasoning": "A", "reasoning_details": detail(json!({"text": "A"}))}))
         + &chunk(&json!({"reasoning": "B", "reasoning_details": detail(json!({"text": "B"}))}))
@@ -130,11 +132,8 @@ fn ts_04_signatures_come_through_with_the_thoughts_they_sign() {
 
 #[test]
 fn t34_40_41_43_calls_come_out_dense_and_in_order() {
-    let call = |index: u32, body: Value| {
-        let mut call = json!({"index": index});
-        call.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
-        chunk(&json!({"tool_calls": [call]}))
-    };
+    let call =
+        |index: u32, body: Value| chunk(&json!({"tool_calls": [with(json!({"index": index}), &body)]}));
     let stream = call(3, json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}))
         + &call(3, json!({"id": "c1", "function": {"name": "f", "arguments": "{\"a\""}}))
         + &call(5, json!({"function": {"arguments": "{\"b\":"}}))
@@ -203,7 +202,7 @@ fn a_stream_is_complete_with_either_of_its_two_ends() {
 #[test]
 fn ts_09_usage_is_told_only_if_asked_for_and_never_zero() {
     let stream = chunk(&json!({"content": "Hello there"})) + &end("stop");
-    let (chunks, _) = of(json!({}), &stream);
+    let (chunks, _) = of(&json!({}), &stream);
     assert!(chunks.iter().all(|chunk| chunk["usage"].is_null()));
     let (chunks, _) = streamed(&stream);
     let usage = &chunks[chunks.len() - 2];
@@ -213,16 +212,15 @@ fn ts_09_usage_is_told_only_if_asked_for_and_never_zero() {
 
 #[test]
 fn ts_14_several_choices_their_logprobs_and_refusals_come_through() {
-    let of = |index: u32, rest: Value| {
-        let mut choice = json!({"index": index, "delta": {}});
-        choice.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    let part = |index: u32, rest: Value| {
+        let choice = with(json!({"index": index, "delta": {}}), &rest);
         format!("data: {}\n\n", json!({"id": "x", "model": "big", "choices": [choice]}))
     };
     let logprobs = json!({"content": [{"token": "A", "logprob": -0.1}], "refusal": null});
-    let stream = of(0, json!({"delta": {"content": "A"}, "logprobs": logprobs}))
-        + &of(1, json!({"delta": {"refusal": "No"}}))
-        + &of(0, json!({"finish_reason": "stop"}))
-        + &of(1, json!({"finish_reason": "content_filter"}))
+    let stream = part(0, json!({"delta": {"content": "A"}, "logprobs": logprobs}))
+        + &part(1, json!({"delta": {"refusal": "No"}}))
+        + &part(0, json!({"finish_reason": "stop"}))
+        + &part(1, json!({"finish_reason": "content_filter"}))
         + "data: [DONE]\n\n";
     let (chunks, error) = streamed(&stream);
     assert_eq!(error, None);
@@ -255,11 +253,23 @@ fn tp_17_19_content_in_lists_and_stop_sequences_are_understood() {
 }
 
 #[test]
+fn odd_types_where_nothing_hangs_on_them_break_nothing() {
+    let odd = json!({"id": 7, "model": null, "created": "now", "usage": 3, "choices": [
+        {"index": 0, "delta": {"content": "Hi", "reasoning": {}, "reasoning_content": 0, "role": 1, "audio": []},
+         "finish_reason": "", "matched_stop": 2}]});
+    let (chunks, error) =
+        streamed(&(format!("data: {odd}\n\ndata: {{\"type\":\"ping\"}}\n\n") + &end("stop")));
+    assert_eq!(error, None);
+    assert_eq!(deltas(&chunks)[1..], [json!({"content": "Hi"})]);
+    assert_eq!(chunks[0]["model"], "m");
+}
+
+#[test]
 fn clients_of_the_older_way_get_their_calls_in_it() {
     let stream = chunk(&json!({"function_call": {"name": "f", "arguments": ""}}))
         + &chunk(&json!({"function_call": {"arguments": "{\"a\":1}"}}))
         + &end("function_call");
-    let (chunks, error) = of(json!({"functions": [{"name": "f"}]}), &stream);
+    let (chunks, error) = of(&json!({"functions": [{"name": "f"}]}), &stream);
     assert_eq!(error, None);
     let told = deltas(&chunks);
     assert_eq!(told[1], json!({"function_call": {"name": "f", "arguments": ""}}));
@@ -272,7 +282,7 @@ fn a_custom_tool_told_as_a_function_is_called_as_a_custom_tool() {
     let wrapped = json!({"input": "ls\n"}).to_string();
     let call = json!({"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "sh", "arguments": wrapped}}]});
     let tools = json!({"tools": [{"type": "custom", "custom": {"name": "sh"}}]});
-    let (chunks, error) = of(tools, &(chunk(&call) + &end("tool_calls")));
+    let (chunks, error) = of(&tools, &(chunk(&call) + &end("tool_calls")));
     assert_eq!(error, None);
     let told = deltas(&chunks);
     let open = json!({"index": 0, "id": "c", "type": "custom", "custom": {"name": "sh", "input": ""}});

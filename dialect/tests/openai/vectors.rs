@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::exchange::{Exchange, terms, tried};
 
 fn to(body: &Value) -> Exchange {
-    tried(Endpoint::Embeddings, Dialect::OpenAi, &terms(Engine::Other), &body.to_string()).unwrap()
+    tried(Endpoint::Embeddings, Dialect::OpenAi, &terms(Engine::Other), &body.to_string())
+        .expect("it can be carried")
 }
 
 #[test]

@@ -78,12 +78,10 @@ impl Turns<'_> {
     /// The parts of a message of the model: thoughts, words, calls.
     fn answer(&mut self, fields: &mut Fields<'_>, index: usize) -> Result<Vec<Part>, Unfit> {
         let at = fields.at().to_owned();
-        let words = match (fields.text("reasoning_content")?, fields.peek("reasoning")) {
-            (Some(words), _) => Some(words),
-            (None, Some(_)) => fields.text("reasoning")?,
-            (None, None) => None,
-        };
-        fields.take("reasoning");
+        // Whatever else stands there than text is some server's own.
+        let text = |value: Option<&RawValue>| -> Option<String> { serde_json::from_str(value?.get()).ok() };
+        let other = text(fields.take("reasoning"));
+        let words = text(fields.take("reasoning_content")).or(other);
         let details = fields.json("reasoning_details");
         let thoughts = thoughts::read(words, details.as_ref());
         let mut parts: Vec<_> = thoughts.into_iter().map(|kind| Part::new(at.clone(), kind)).collect();

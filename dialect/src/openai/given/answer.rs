@@ -131,7 +131,8 @@ impl<'a> Extra<'a> {
 pub(super) struct Image {
     r#type: &'static str,
     index: usize,
-    image_url: Address,
+    #[serde(rename = "image_url")]
+    address: Address,
 }
 
 #[derive(Serialize)]
@@ -142,7 +143,7 @@ struct Address {
 impl Image {
     /// The picture number `index` at `url`.
     pub(super) fn new(index: usize, url: String) -> Self {
-        Self { r#type: "image_url", index, image_url: Address { url } }
+        Self { r#type: "image_url", index, address: Address { url } }
     }
 }
 

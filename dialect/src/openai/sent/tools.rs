@@ -38,15 +38,21 @@ pub(super) fn write(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit>
         ToolChoice::Named(name) => !request.tools.iter().any(|tool| name_of(tool) == Some(name)),
         _ => false,
     });
-    if let (Some((tool, kind)), true) = (lost, is_forced) {
-        let message =
-            format!("is the tool {kind}, which must be called and which this backend does not have");
-        return Err(Unfit::untranslatable(&tool.at, message));
-    }
-    if tools.is_empty() {
-        if let (Some(said), true) = (choice, request.tools.is_empty() && is_forced) {
+    match (choice, lost) {
+        (Some(_), Some((tool, kind))) if is_forced => {
+            let message =
+                format!("is the tool {kind}, which must be called and which this backend does not have");
+            return Err(Unfit::untranslatable(&tool.at, message));
+        }
+        (Some(said), None) if is_forced && request.tools.is_empty() => {
             task.losses.add(&said.at, "there are no tools");
         }
+        (Some(said), None) if is_forced => {
+            return Err(Unfit::bad(&said.at, "names a tool that is not defined"));
+        }
+        _ => {}
+    }
+    if tools.is_empty() {
         return Ok(());
     }
     body.put("tools", &tools);

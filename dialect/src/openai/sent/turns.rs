@@ -6,7 +6,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::hub::{
-    Message, Part, PartKind, Provider, Role, ToolCall, ToolResult, Unfit, billing, custom_tools, failed,
+    Message, PartKind, Provider, Role, ToolCall, ToolResult, Unfit, billing, custom_tools, failed,
 };
 use crate::openai::object::Object;
 use crate::translate::Engine;
@@ -133,16 +133,16 @@ impl Turns {
         let mut said = Vec::new();
         for part in &message.parts {
             match &part.kind {
-                PartKind::ToolResult(result) => results.push((part, result)),
+                PartKind::ToolResult(result) => results.push(result),
                 _ => said.push(part),
             }
         }
         let place = |result: &ToolResult| self.called.iter().position(|id| *id == result.id);
-        results.sort_by_key(|(_, result)| place(result).unwrap_or(usize::MAX));
+        results.sort_by_key(|result| place(result).unwrap_or(usize::MAX));
         let has_results = !results.is_empty();
         let mut pieces = Vec::new();
-        for (part, result) in results {
-            self.result(task, part, result, &mut pieces)?;
+        for result in results {
+            self.result(task, result, &mut pieces)?;
         }
         for part in said {
             pieces.extend(task.piece(part)?);
@@ -169,7 +169,6 @@ impl Turns {
     fn result(
         &mut self,
         task: &mut Task<'_>,
-        part: &Part,
         result: &ToolResult,
         shown: &mut Vec<Piece>,
     ) -> Result<(), Unfit> {
@@ -194,16 +193,13 @@ impl Turns {
         if !others.is_empty() {
             let name = result.name.as_deref().or(task.request.tool_name(&result.id)).unwrap_or("the tool");
             if text.is_empty() {
-                text = "The result is shown in the next message.".to_owned();
+                text.push_str("The result is shown in the next message.");
             }
             shown.push(Piece::Text(format!("Shown by {name} ({}):", names::id(&result.id))));
             shown.append(&mut others);
         }
         if result.is_error {
             text = failed::marked(&text).into_owned();
-        }
-        if part.cache.is_some() && text.is_empty() {
-            text.clear();
         }
         let mut sent = Sent::new("tool", Content::Text(text));
         sent.tool_call_id = Some(names::id(&result.id).into_owned());
@@ -217,7 +213,9 @@ impl Turns {
         self.called.clear();
         for part in &message.parts {
             match &part.kind {
-                PartKind::Text { text: words, .. } => text.push_str(words),
+                PartKind::Text { text: words, .. } | PartKind::Foreign { text: Some(words), .. } => {
+                    text.push_str(words);
+                }
                 PartKind::Refusal(words) if task.engine.is_local() => text.push_str(words),
                 PartKind::Refusal(words) => refusal.push_str(words),
                 PartKind::Thinking { text: words, .. } => thoughts.push_str(words),
@@ -226,7 +224,6 @@ impl Turns {
                     self.called.push(made.id.clone());
                     calls.push(call(task, made));
                 }
-                PartKind::Foreign { text: Some(words), .. } => text.push_str(words),
                 _ => task.losses.add(&part.at, "the model says only text here"),
             }
         }

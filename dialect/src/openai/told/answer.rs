@@ -3,12 +3,12 @@
 use crate::Endpoint;
 use crate::fault;
 use crate::hub::arguments::mended;
-use crate::hub::{Answer, Choice, Delta, Finish, Json, Part, PartKind, ToolCall, ids};
+use crate::hub::{Answer, Beginning, Choice, Delta, Finish, Json, Part, PartKind, ToolCall, ids};
 use crate::openai::finish;
 use crate::watch::BackendError;
 
 use super::chunk::{self, Chunk, Text};
-use super::stream::{beginning, tell};
+use super::stream::tell;
 
 /// Reads the `body` of an answer of a chat or a completion. An answer without choices is an error.
 pub(crate) fn read_answer(_called: Endpoint, body: &[u8]) -> Result<Answer, BackendError> {
@@ -22,7 +22,7 @@ pub(crate) fn read_answer(_called: Endpoint, body: &[u8]) -> Result<Answer, Back
     if chunk.error.is_some() || choices.is_empty() {
         return Err(fault::told_in(body).unwrap_or_else(|| wrong("the answer has no choices")));
     }
-    let begun = beginning(&chunk);
+    let begun = chunk.beginning();
     let seed = begun.id.clone().unwrap_or_default();
     let mut read = Vec::with_capacity(choices.len());
     for choice in choices {
@@ -30,7 +30,7 @@ pub(crate) fn read_answer(_called: Endpoint, body: &[u8]) -> Result<Answer, Back
     }
     read.sort_by_key(|(index, _)| *index);
     let choices = read.into_iter().map(|(_, choice)| choice).collect();
-    let crate::hub::Beginning { id, model, created, service_tier } = begun;
+    let Beginning { id, model, created, service_tier } = begun;
     Ok(Answer { id, model, created, choices, usage, service_tier })
 }
 
@@ -66,7 +66,7 @@ fn whole(mut choice: chunk::Choice<'_>, seed: &str) -> Result<Choice, BackendErr
             }
         }
     }
-    let logprobs = choice.logprobs().map(Json::from);
+    let logprobs = choice.logprobs.map(Json::from);
     let mut whole = Choice { parts, finish, logprobs };
     whole.settle();
     Ok(whole)

@@ -7,23 +7,25 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::Usage;
+use crate::hub::Beginning;
 use crate::usage::Tally;
 
 /// The chunk.
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
+    // Wanted once, and not worth an error: they are read where they are wanted.
     #[serde(borrow, default)]
-    pub(super) id: Option<Text<'a>>,
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     created: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) service_tier: Option<&'a RawValue>,
+    service_tier: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]
@@ -33,16 +35,24 @@ pub(super) struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// When the answer was made, if that is said.
-    pub(super) fn created(&self) -> Option<i64> {
-        self.created?.get().parse().ok()
+    /// How the answer begins, as far as it is said here.
+    pub(super) fn beginning(&self) -> Beginning {
+        let text = |value: Option<&RawValue>| -> Option<String> {
+            serde_json::from_str(value?.get()).ok().filter(|text: &String| !text.is_empty())
+        };
+        Beginning {
+            id: text(self.id),
+            model: text(self.model),
+            created: self.created.and_then(|value| value.get().parse().ok()),
+            service_tier: text(self.service_tier),
+        }
     }
 
     /// The tokens that it reports.
     pub(super) fn usage(&self) -> Option<Usage> {
         // Some servers report them in the choice.
         let in_choice = || self.choices.iter().flatten().find_map(|choice| choice.usage);
-        let usage = self.usage.filter(|usage| usage.get() != "null").or_else(in_choice)?;
+        let usage = self.usage.or_else(in_choice)?;
         let mut tally = Tally::default();
         tally.add(crate::Dialect::OpenAi, usage);
         Some(tally.usage(crate::Dialect::OpenAi))
@@ -61,11 +71,12 @@ pub(super) struct Choice<'a> {
     /// Of completions.
     #[serde(borrow, default)]
     pub(super) text: Option<Text<'a>>,
+    /// How likely the tokens were.
     #[serde(borrow, default)]
     pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "matched_stop")]
     stop_reason: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
@@ -81,11 +92,6 @@ impl<'a> Choice<'a> {
     pub(super) fn stop_sequence(&self) -> Option<String> {
         serde_json::from_str(self.stop_reason?.get()).ok()
     }
-
-    /// How likely the tokens were, if that is said.
-    pub(super) fn logprobs(&self) -> Option<&RawValue> {
-        self.logprobs.filter(|value| value.get() != "null")
-    }
 }
 
 /// What is said in a choice.
@@ -96,7 +102,7 @@ pub(super) struct Said<'a> {
     #[serde(borrow, default)]
     pub(super) refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Text<'a>>,
+    reasoning_content: Words<'a>,
     #[serde(borrow, default)]
     reasoning: Words<'a>,
     #[serde(borrow, default)]
@@ -114,7 +120,7 @@ pub(super) struct Said<'a> {
 impl<'a> Said<'a> {
     /// The thoughts told in plain words, by whichever of their names. Some servers say the same under both.
     pub(super) fn thoughts(&mut self) -> Option<Cow<'a, str>> {
-        let plain = self.reasoning_content.take().map(|Text(text)| text);
+        let plain = std::mem::take(&mut self.reasoning_content).text;
         let other = std::mem::take(&mut self.reasoning).text;
         let in_content = std::mem::take(&mut self.content.thoughts);
         plain.filter(|text| !text.is_empty()).or(other).or(in_content).filter(|text| !text.is_empty())
@@ -166,7 +172,7 @@ impl<'a> CallBody<'a> {
     /// The arguments, and whether they are whole: some servers send the object itself and not its text.
     pub(super) fn arguments(&self) -> (Cow<'a, str>, bool) {
         match self.arguments.map(RawValue::get) {
-            None | Some("null") => (Cow::Borrowed(""), false),
+            None => (Cow::Borrowed(""), false),
             Some(written) if written.starts_with('"') => {
                 let Ok(Text(text)) = serde_json::from_str(written) else { return (Cow::Borrowed(""), false) };
                 (text, false)
@@ -180,14 +186,7 @@ impl<'a> CallBody<'a> {
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-impl Text<'_> {
-    /// It as an owned string, if it is not empty.
-    pub(super) fn said(text: Option<&Self>) -> Option<String> {
-        text.map(|Text(text)| text.as_ref()).filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-}
-
-/// Content: a string, or, from some servers, a list of parts.
+/// Content: a string, or, from some servers, a list of parts. Anything else says nothing.
 #[derive(Default)]
 pub(super) struct Words<'a> {
     /// The text; of parts it is put together.
@@ -221,6 +220,27 @@ impl<'de> Visitor<'de> for WordsVisitor {
     }
 
     fn visit_unit<E>(self) -> Result<Words<'de>, E> {
+        Ok(Words::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Words<'de>, E> {
+        Ok(Words::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Words<'de>, E> {
+        Ok(Words::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Words<'de>, E> {
+        Ok(Words::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Words<'de>, E> {
+        Ok(Words::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Words<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Words::default())
     }
 

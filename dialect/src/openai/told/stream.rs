@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::Endpoint;
 use crate::fault;
-use crate::hub::{Beginning, CallPiece, Delta, Json, Part, PartKind, Provider, Reader, Signature, Source};
+use crate::hub::{CallPiece, Delta, Json, Part, PartKind, Provider, Reader, Signature, Source};
 use crate::openai::{finish, thoughts};
 use crate::watch::BackendError;
 
@@ -68,7 +68,7 @@ impl Reader for Stream {
 impl Stream {
     fn take(&mut self, chunk: Chunk<'_>, sink: &mut Sink<'_>) {
         if !self.is_known {
-            let beginning = beginning(&chunk);
+            let beginning = chunk.beginning();
             self.is_known = beginning.id.is_some() && beginning.model.is_some();
             sink(Delta::Begin(beginning));
         }
@@ -93,8 +93,7 @@ impl Stream {
         if let Some(Text(text)) = choice.text.take() {
             sink(Delta::Text { choice: number, text });
         }
-        if let Some(value) = choice.logprobs() {
-            // They must not be passed on longer than the chunk lives.
+        if let Some(value) = choice.logprobs {
             sink(Delta::Logprobs { choice: number, value });
         }
         let Some(Text(word)) = choice.finish_reason.as_ref().filter(|Text(word)| !word.is_empty()) else {
@@ -110,28 +109,18 @@ impl Stream {
     }
 }
 
-/// How the answer begins, as `chunk` says.
-pub(super) fn beginning(chunk: &Chunk<'_>) -> Beginning {
-    Beginning {
-        id: Text::said(chunk.id.as_ref()),
-        model: Text::said(chunk.model.as_ref()),
-        created: chunk.created(),
-        service_tier: chunk.service_tier.and_then(|tier| serde_json::from_str(tier.get()).ok()),
-    }
-}
-
 /// Tells everything that is `said`: thoughts first, then words, then calls. `is_plain` is whether the thoughts before were
 /// told in plain words.
 pub(super) fn tell(choice: u32, mut said: Said<'_>, is_plain: &mut bool, sink: &mut Sink<'_>) {
     let plain = said.thoughts();
-    if let Some(details) = said.reasoning_details.filter(|details| details.get() != "null") {
+    if let Some(details) = said.reasoning_details {
         let repeats = std::mem::take(is_plain) && plain.is_none();
         tell_details(choice, plain, &Json::from(details), repeats, sink);
     } else if let Some(text) = plain {
         *is_plain = true;
         sink(Delta::Thinking { choice, text });
     }
-    let sources = said.annotations.filter(|list| !matches!(list.get(), "null" | "[]")).map(Json::from);
+    let sources = said.annotations.filter(|list| list.get() != "[]").map(Json::from);
     match (said.content.text, sources) {
         (Some(text), Some(sources)) => {
             let kind = PartKind::Text { text: text.into_owned(), sources: Some(sources) };
