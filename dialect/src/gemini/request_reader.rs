@@ -63,10 +63,10 @@ fn read_tool(at: &str, tool: &RawValue, request: &mut Request) -> Result<(), Unf
     }
     let mut own = Vec::new();
     fields.into_extras(&mut own);
-    request.tools.extend(own.into_iter().map(|Extra { name, at, value }| {
-        let raw =
-            Json::parse(&format!("{{{}:{}}}", Json::of(&name).as_str(), value.as_str())).unwrap_or(value);
-        Tool { at, kind: ToolKind::Provider { kind: name, raw }, cache: None }
+    request.tools.extend(own.into_iter().map(|Extra { name, at, value }| Tool {
+        at,
+        kind: ToolKind::Provider { kind: name, raw: value },
+        cache: None,
     }));
     Ok(())
 }
