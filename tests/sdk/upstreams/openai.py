@@ -167,7 +167,7 @@ def events(ask, reply, body):
     yield None, "[DONE]"
 
 
-def embeddings(body):
+def embeddings(path, body):
     """Vectors of four numbers: the length of the text, and its place."""
     check_fields(body, {"model", "input", "dimensions", "encoding_format", "user"}, "body")
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]

@@ -154,6 +154,10 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
         // Models that always think, and those that never do, refuse the word: it is sent only as said.
         Some("none") if !engine.is_local() && !said_none => None,
         Some("none") if matches!(engine, Engine::Vllm | Engine::LlamaCpp) => None,
+        // Merely wanted: where nothing else can say so, the usual effort does.
+        None if reasoning.wanted() == Some(true) && !matches!(engine, Engine::Vllm | Engine::LlamaCpp) => {
+            Some("medium")
+        }
         effort => effort,
     };
     let word = effort.map(|word| match (word, engine.is_local()) {
