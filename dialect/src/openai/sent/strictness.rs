@@ -40,24 +40,19 @@ fn is_closed(schema: &Value) -> bool {
     let Value::Object(members) = schema else {
         return schema.as_array().is_none_or(|list| list.iter().all(is_closed));
     };
-    if let Some(Value::Object(properties)) = members.get("properties") {
+    let properties = members.get("properties").and_then(Value::as_object);
+    if properties.is_some() || members.get("type").is_some_and(|kind| kind == "object") {
         let required = members.get("required").and_then(Value::as_array);
         let is_required = |name: &String| required.is_some_and(|list| list.iter().any(|known| known == name));
-        if members.get("additionalProperties") != Some(&Value::Bool(false))
-            || !properties.keys().all(is_required)
-        {
+        let takes_others = members.get("additionalProperties") != Some(&Value::Bool(false));
+        if takes_others || !properties.into_iter().flatten().all(|(name, _)| is_required(name)) {
             return false;
         }
-        return properties.values().all(is_closed) && others(members).all(is_closed);
     }
-    others(members).all(is_closed)
-}
-
-/// The parts of a schema in which other schemas may stand, but for its properties.
-fn others(members: &serde_json::Map<String, Value>) -> impl Iterator<Item = &Value> {
-    let names = ["items", "anyOf", "allOf"].into_iter().filter_map(|name| members.get(name));
-    let named = ["$defs", "definitions"].into_iter().filter_map(|name| members.get(name));
-    names.chain(named.filter_map(Value::as_object).flat_map(|schemas| schemas.values()))
+    let lists = ["items", "anyOf", "allOf"].into_iter().filter_map(|name| members.get(name));
+    let maps =
+        ["properties", "$defs", "definitions"].into_iter().filter_map(|name| members.get(name)?.as_object());
+    lists.chain(maps.flat_map(|schemas| schemas.values())).all(is_closed)
 }
 
 #[cfg(test)]
@@ -78,6 +73,6 @@ mod tests {
             open[member] = value;
             assert!(!is_closed(&open) && !is_closed(&with(&open)), "{member}");
         }
-        assert!(is_closed(&json!({"type": "string"})));
+        assert!(is_closed(&json!({"type": "string"})) && !is_closed(&json!({"type": "object"})));
     }
 }
