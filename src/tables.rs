@@ -185,7 +185,7 @@ pub(crate) fn history(records: &[RequestRecord]) -> String {
 }
 
 fn endpoint(endpoint: Endpoint) -> &'static str {
-    endpoint.path().trim_start_matches("/v1/")
+    endpoint.as_str()
 }
 
 fn tokens(record: &RequestRecord) -> String {

@@ -1,5 +1,8 @@
 //! The smallest changes to a request body: every byte outside the change stays as the client wrote it.
 
+pub(crate) mod billing;
+mod format;
+
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
@@ -7,6 +10,60 @@ use serde_json::value::RawValue;
 use crate::layout::{Fate, Layout, Patch};
 use crate::load::{CONTEXT, LoadEdit, LoadOptions, is_load_option};
 use crate::members::{Members, range_of, without_mark};
+use crate::summary::BadBody;
+use crate::translate::FormatMode;
+use crate::{Dialect, Endpoint};
+
+/// `body`, a request to `endpoint`, as it goes to a backend that speaks the same dialect.
+///
+/// Two things may change, and no byte beside them: the `response_format` of a chat completion, as `mode` says; and, on
+/// its way to an engine that is not Anthropic's own (`is_foreign_engine`), the billing line that Claude Code puts
+/// before its system prompt, which differs in every turn. Fails when `mode` refuses the format.
+pub fn for_straight(
+    endpoint: Endpoint,
+    body: &[u8],
+    mode: FormatMode,
+    is_foreign_engine: bool,
+) -> Result<Cow<'_, [u8]>, BadBody> {
+    match endpoint.dialect() {
+        Dialect::OpenAi if endpoint == Endpoint::ChatCompletions => format::with_format(body, mode),
+        Dialect::Anthropic if is_foreign_engine => Ok(billing::taken_out(body)),
+        _ => Ok(Cow::Borrowed(body)),
+    }
+}
+
+/// `body`, a request of Gemini's, with `models/MODEL` in every place that repeats the model of the path: its own
+/// `model`, those of a batch's `requests`, and that of a `generateContentRequest`.
+///
+/// A place that names no model stays without.
+pub fn with_path_model<'body>(body: &'body [u8], model: &str) -> Cow<'body, [u8]> {
+    let Some(top) = Layout::read(without_mark(body)) else { return Cow::Borrowed(body) };
+    let name = serde_json::Value::from(format!("models/{model}")).to_string();
+    let mut patch = Patch::new(body);
+    for member in &top.members {
+        match member.name().as_deref() {
+            Some("model") => patch.replace(member.value, name.clone()),
+            Some("generateContentRequest") => rename_in(&mut patch, member.value, &name),
+            Some("requests") => {
+                let requests: Vec<&RawValue> = serde_json::from_str(member.value.get()).unwrap_or_default();
+                for request in requests {
+                    rename_in(&mut patch, request, &name);
+                }
+            }
+            _ => {}
+        }
+    }
+    patch.apply()
+}
+
+fn rename_in(patch: &mut Patch<'_>, object: &RawValue, name: &str) {
+    let layout = Layout::read(object.get().as_bytes());
+    for member in layout.iter().flat_map(|layout| &layout.members) {
+        if member.name().as_deref() == Some("model") {
+            patch.replace(member.value, name.to_owned());
+        }
+    }
+}
 
 /// `body` with its top-level `model` replaced, and no other byte changed.
 ///
@@ -209,6 +266,45 @@ mod tests {
         );
         assert_eq!(renamed(r#"{"model":"a","model":"b"}"#), r#"{"model":"a","model":"n\"w"}"#);
         assert_eq!(renamed(r#"{"mod\u0065l":"a"}"#), r#"{"mod\u0065l":"n\"w"}"#);
+    }
+
+    #[test]
+    fn a_model_of_the_path_is_renamed_wherever_it_is_repeated() {
+        let renamed =
+            |body: &str| String::from_utf8(with_path_model(body.as_bytes(), "new").into_owned()).unwrap();
+        for (body, expected) in [
+            (
+                r#"{"model" : "models/a","content":{"model":1}}"#,
+                r#"{"model" : "models/new","content":{"model":1}}"#,
+            ),
+            (
+                r#"{"requests":[{"model":"models/a"}, {"content":{}}]}"#,
+                r#"{"requests":[{"model":"models/new"}, {"content":{}}]}"#,
+            ),
+            (
+                r#"{"generateContentRequest":{"model":"models/a"}}"#,
+                r#"{"generateContentRequest":{"model":"models/new"}}"#,
+            ),
+            (r#"{"contents":[],"requests":"model"}"#, r#"{"contents":[],"requests":"model"}"#),
+            ("[", "["),
+        ] {
+            assert_eq!(renamed(body), expected);
+        }
+    }
+
+    #[test]
+    fn straight_bodies_change_only_where_they_must() {
+        let json =
+            r#"{"response_format":{"type":"json_object"},"system":"x-anthropic-billing-header: a\nb"}"#;
+        for endpoint in Endpoint::ALL {
+            let body =
+                for_straight(endpoint, json.as_bytes(), FormatMode::NormalizeJsonObject, true).unwrap();
+            let changes =
+                matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens);
+            assert_eq!(matches!(body, Cow::Owned(_)), changes, "{endpoint:?}");
+            let body = for_straight(endpoint, json.as_bytes(), FormatMode::Passthrough, false).unwrap();
+            assert!(matches!(body, Cow::Borrowed(_)), "{endpoint:?}");
+        }
     }
 
     #[test]

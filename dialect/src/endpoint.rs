@@ -68,10 +68,22 @@ pub enum Task {
     Completion,
     /// To turn texts into vectors.
     Embedding,
-    /// To count the tokens of a conversation.
-    Count,
+    /// To count the tokens of a conversation, which only backends that speak this dialect do.
+    Count(Dialect),
     /// Something that only the backend it is meant for understands.
     Native,
+}
+
+impl Task {
+    /// Whether a backend that speaks `dialect` can do it, by translation if need be.
+    pub fn can_be_done_in(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Chat | Self::Native => true,
+            Self::Completion => matches!(dialect, Dialect::OpenAi | Dialect::Ollama),
+            Self::Embedding => matches!(dialect, Dialect::OpenAi | Dialect::Gemini | Dialect::Ollama),
+            Self::Count(counted_in) => dialect == counted_in,
+        }
+    }
 }
 
 /// One operation of a dialect that asks a model for something.
@@ -141,9 +153,10 @@ impl Endpoint {
             Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Native => Dialect::OpenAi,
             Self::Responses => Dialect::Responses,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
-            Self::GenerateContent | Self::GeminiCountTokens | Self::EmbedContent | Self::BatchEmbedContents => {
-                Dialect::Gemini
-            }
+            Self::GenerateContent
+            | Self::GeminiCountTokens
+            | Self::EmbedContent
+            | Self::BatchEmbedContents => Dialect::Gemini,
             Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed | Self::OllamaEmbeddings => {
                 Dialect::Ollama
             }
@@ -165,7 +178,7 @@ impl Endpoint {
             | Self::BatchEmbedContents
             | Self::OllamaEmbed
             | Self::OllamaEmbeddings => Task::Embedding,
-            Self::CountTokens | Self::GeminiCountTokens => Task::Count,
+            Self::CountTokens | Self::GeminiCountTokens => Task::Count(self.dialect()),
             Self::Native => Task::Native,
         }
     }

@@ -14,6 +14,11 @@ pub(crate) fn told_in(data: &[u8]) -> Option<BackendError> {
     if let Some(error) = told.error.filter(|error| !matches!(error.get(), "\"\"" | "{}" | "false")) {
         return Some(detail(error.get()));
     }
+    if let Some(response) = told.response
+        && let Ok(Told { error: Some(error), .. }) = serde_json::from_str(response.get())
+    {
+        return Some(detail(error.get()));
+    }
     // The form of older builds of vLLM.
     (told.object.map(RawValue::get) == Some("\"error\"")).then(|| detail_of(&told.detail()))
 }
@@ -35,6 +40,9 @@ pub(crate) fn too_long() -> BackendError {
 struct Told<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    /// What an event of the Responses API tells of: it failed if it has an error.
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -47,7 +55,7 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn detail(&self) -> Detail<'a> {
-        Detail { message: self.message, r#type: self.r#type, code: self.code }
+        Detail { message: self.message, r#type: self.r#type, status: None, code: self.code }
     }
 }
 
@@ -57,6 +65,9 @@ struct Detail<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
+    /// Gemini's word for the type.
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
     #[serde(borrow)]
     code: Option<&'a RawValue>,
 }
@@ -71,7 +82,7 @@ fn detail(error: &str) -> BackendError {
 
 fn detail_of(detail: &Detail<'_>) -> BackendError {
     let code = detail.code.map(|code| text(code.get()));
-    let kind = detail.r#type.map(|kind| text(kind.get()));
+    let kind = detail.r#type.or(detail.status).map(|kind| text(kind.get()));
     let status = [&code, &kind].into_iter().flatten().find_map(|word| status_of(word));
     let message = match (detail.message, kind.or(code)) {
         (Some(message), _) => text(message.get()),
@@ -97,26 +108,33 @@ fn status_of(word: &str) -> Option<u16> {
     }
     Some(match word {
         "invalid_request_error"
+        | "INVALID_ARGUMENT"
+        | "FAILED_PRECONDITION"
+        | "invalid_prompt"
         | "BadRequestError"
         | "context_length_exceeded"
         | "exceed_context_size_error" => 400,
-        "authentication_error" | "invalid_api_key" | "AuthenticationError" => 401,
+        "authentication_error" | "UNAUTHENTICATED" | "invalid_api_key" | "AuthenticationError" => 401,
         "billing_error" => 402,
-        "permission_error" => 403,
-        "not_found_error" | "model_not_found" | "NotFoundError" => 404,
+        "permission_error" | "PERMISSION_DENIED" => 403,
+        "not_found_error" | "NOT_FOUND" | "model_not_found" | "NotFoundError" => 404,
         "request_too_large" => 413,
         "rate_limit_error"
         | "rate_limit_exceeded"
         | "rate_limit"
         | "RateLimitError"
         | "insufficient_quota"
+        | "RESOURCE_EXHAUSTED"
         | "requests"
         | "tokens" => 429,
-        "api_error" | "server_error" | "internal_error" | "internal_server_error" | "InternalServerError" => {
-            500
-        }
-        "unavailable_error" | "service_unavailable" | "ServiceUnavailableError" => 503,
-        "timeout_error" => 504,
+        "api_error"
+        | "INTERNAL"
+        | "server_error"
+        | "internal_error"
+        | "internal_server_error"
+        | "InternalServerError" => 500,
+        "unavailable_error" | "UNAVAILABLE" | "service_unavailable" | "ServiceUnavailableError" => 503,
+        "timeout_error" | "DEADLINE_EXCEEDED" => 504,
         "overloaded_error" | "overloaded" | "engine_overloaded" => 529,
         _ => return None,
     })
@@ -141,6 +159,13 @@ mod tests {
                 r#"{"object":"error","message":"too long","type":"BadRequestError","code":400}"#,
                 "too long",
                 Some(400),
+            ),
+            (r#"{"error":{"code":503,"message":"full","status":"UNAVAILABLE"}}"#, "full", Some(503)),
+            (r#"{"error":{"message":"slow","status":"RESOURCE_EXHAUSTED"}}"#, "slow", Some(429)),
+            (
+                r#"{"type":"response.failed","response":{"error":{"code":"rate_limit_exceeded","message":"slow"}}}"#,
+                "slow",
+                Some(429),
             ),
             (r#"{"error":{"type":"api_error"}}"#, "api_error", Some(500)),
             (r#"{"error":{"x":1}}"#, "an error without a message", None),

@@ -5,15 +5,18 @@
 //! | [`summary`] | the few facts read from a request body: model, stream, sizes, affinity |
 //! | [`edit`] | the smallest changes to a request body: another model name, a wish for usage, load options |
 //! | [`load`] | options that make an engine load a model anew |
-//! | [`sse`] | incremental reading of server-sent events, however the bytes are cut |
+//! | [`sse`] | incremental reading of streams of events, however the bytes are cut |
 //! | [`watch`] | what passes by in a response: first event, usage, errors, the end marker |
 //! | [`error`] | error bodies and in-stream error events in each dialect |
+//! | [`count`] | an estimate of a prompt's tokens, where no backend counts |
 //! | [`heartbeat`] | signs of life in a stream, and where one fits |
 
 use serde::{Deserialize, Serialize};
 
 mod anthropic;
+pub mod count;
 pub mod edit;
+mod elements;
 mod endpoint;
 pub mod error;
 mod fault;

@@ -25,8 +25,13 @@ pub(crate) struct Members<'a> {
     pub(crate) num_ctx: Option<&'a RawValue>,
     pub(crate) options: Option<&'a RawValue>,
     pub(crate) system: Option<&'a RawValue>,
-    /// `prompt` or `input`, whichever the endpoint has.
+    /// What stands in place of a system prompt elsewhere: `instructions`, or Gemini's `systemInstruction`.
+    pub(crate) instructions: Option<&'a RawValue>,
     pub(crate) prompt: Option<&'a RawValue>,
+    pub(crate) input: Option<&'a RawValue>,
+    /// Gemini's `generationConfig`.
+    pub(crate) generation: Option<&'a RawValue>,
+    /// `messages`, or Gemini's `contents`.
     pub(crate) messages: Opening<'a>,
 }
 
@@ -60,8 +65,13 @@ enum Name {
     NumCtx,
     Options,
     System,
+    #[serde(alias = "systemInstruction", alias = "system_instruction")]
+    Instructions,
     Prompt,
     Input,
+    #[serde(alias = "generationConfig")]
+    GenerationConfig,
+    #[serde(alias = "contents")]
     Messages,
     #[serde(other)]
     Other,
@@ -95,7 +105,10 @@ impl<'de> Visitor<'de> for MembersVisitor {
                 Name::NumCtx => &mut found.num_ctx,
                 Name::Options => &mut found.options,
                 Name::System => &mut found.system,
-                Name::Prompt | Name::Input => &mut found.prompt,
+                Name::Instructions => &mut found.instructions,
+                Name::Prompt => &mut found.prompt,
+                Name::Input => &mut found.input,
+                Name::GenerationConfig => &mut found.generation,
                 Name::Messages => {
                     found.messages = map.next_value()?;
                     continue;
@@ -121,6 +134,11 @@ pub(crate) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
+    /// How the list `value` opens; nothing if it is no list.
+    pub(crate) fn of(value: &'a RawValue) -> Self {
+        serde_json::from_str(value.get()).unwrap_or_default()
+    }
+
     /// The messages, each as it is written in the body.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &'a str> {
         self.messages.iter().flatten().map(|message| message.get())

@@ -1,11 +1,15 @@
-//! Incremental reading of server-sent events, however the bytes are cut.
+//! Incremental reading of streams of events, however the bytes are cut.
 //!
-//! A [`Cutter`] cuts a byte stream into events and loses no byte; an [`Event`] is one of them with its fields
-//! told apart. Lines end with LF, CR LF or CR, also mixed. What is held back has a bound: an event over
+//! A [`Cutter`] cuts a byte stream into events and loses no byte: server-sent events, lines, or the elements of one
+//! list. An [`Event`] is one of them with its fields told apart. Lines of server-sent events end with LF, CR LF or CR,
+//! also mixed. What is held back has a bound: an event over
 //! [`HOLD_LIMIT`] is passed on as it comes, and the cutter finds its end all the same.
 
 use std::borrow::Cow;
 use std::fmt;
+
+use crate::Framing;
+use crate::elements::Elements;
 
 /// The longest event that is held back until it is whole, in bytes.
 pub const HOLD_LIMIT: usize = 64 * 1024;
@@ -19,7 +23,8 @@ const CR: u8 = b'\r';
 /// A stretch of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Piece<'a> {
-    /// A whole event with the blank line that ends it; or a comment outside of events.
+    /// A whole event with the blank line that ends it; or a comment outside of events. Of a list: an element with
+    /// whatever separates it from the one before, or the end of the list.
     Event(&'a [u8]),
     /// The line feed after a carriage return that had already ended the piece before: it shares that one's fate.
     Tail(&'a [u8]),
@@ -29,6 +34,8 @@ pub enum Piece<'a> {
         bytes: &'a [u8],
         /// Whether the event begins here.
         is_first: bool,
+        /// Whether the event ends here.
+        is_last: bool,
     },
 }
 
@@ -38,13 +45,23 @@ pub enum Piece<'a> {
 #[derive(Default)]
 pub struct Cutter {
     held: Vec<u8>,
-    lines: Lines,
+    bounds: Bounds,
     is_long: bool,
     /// Whether `held` has been handed out.
     is_spent: bool,
 }
 
 impl Cutter {
+    /// One for a stream framed so.
+    pub fn new(framing: Framing) -> Self {
+        let bounds = match framing {
+            Framing::Events => Bounds::Events(Lines::default()),
+            Framing::Lines => Bounds::Lines,
+            Framing::List => Bounds::List(Elements::default()),
+        };
+        Self { bounds, ..Self::default() }
+    }
+
     /// Takes the next piece off the front of `bytes`; what is no whole piece yet is held back.
     ///
     /// Call it until it returns `None`: then all of `bytes` has been taken.
@@ -54,25 +71,27 @@ impl Cutter {
         if input.is_empty() {
             return None;
         }
-        if self.lines.is_tail(input[0]) {
-            self.lines.is_after_cr = false;
+        if let Bounds::Events(lines) = &mut self.bounds
+            && lines.is_tail(input[0])
+        {
+            lines.is_after_cr = false;
             let (tail, rest) = input.split_at(1);
             *bytes = rest;
             return Some(Piece::Tail(tail));
         }
-        let mut ahead = self.lines;
+        let mut ahead = self.bounds;
         let end = ahead.next_end(input);
         let length = end.unwrap_or(input.len());
         let is_over = self.held.len() + length > HOLD_LIMIT;
         if is_over && !self.held.is_empty() {
             return Some(self.start_long(bytes));
         }
-        self.lines = ahead;
+        self.bounds = ahead;
         let (stretch, rest) = input.split_at(length);
         *bytes = rest;
         if is_over || self.is_long {
             let is_first = !std::mem::replace(&mut self.is_long, end.is_none());
-            return Some(Piece::Long { bytes: stretch, is_first });
+            return Some(Piece::Long { bytes: stretch, is_first, is_last: end.is_some() });
         }
         if end.is_some() && self.held.is_empty() {
             return Some(Piece::Event(stretch));
@@ -86,13 +105,13 @@ impl Cutter {
     /// judge it by.
     fn start_long<'a>(&'a mut self, bytes: &mut &[u8]) -> Piece<'a> {
         let (stretch, rest) = bytes.split_at(HOLD_LIMIT - self.held.len());
-        let end = self.lines.next_end(stretch);
+        let end = self.bounds.next_end(stretch);
         debug_assert!(end.is_none(), "the event is longer than this");
         self.held.extend_from_slice(stretch);
         *bytes = rest;
         self.is_long = true;
         self.is_spent = true;
-        Piece::Long { bytes: &self.held, is_first: true }
+        Piece::Long { bytes: &self.held, is_first: true, is_last: false }
     }
 
     fn forget_spent(&mut self) {
@@ -123,10 +142,11 @@ impl Cutter {
 
     /// What would end the event that is held back.
     pub fn missing_end(&self) -> &'static [u8] {
-        match self.lines {
-            Lines { line: Line::Empty, is_after_cr: false, .. } => b"\n",
+        match self.bounds {
+            Bounds::Events(Lines { line: Line::Empty, is_after_cr: false, .. }) | Bounds::Lines => b"\n",
             // The first line feed belongs to the carriage return.
-            _ => b"\n\n",
+            Bounds::Events(_) => b"\n\n",
+            Bounds::List(_) => b"",
         }
     }
 
@@ -143,6 +163,31 @@ impl fmt::Debug for Cutter {
             .field("held", &self.held().len())
             .field("is_long", &self.is_long)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where events end, by the framing.
+#[derive(Clone, Copy)]
+enum Bounds {
+    Events(Lines),
+    Lines,
+    List(Elements),
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::Events(Lines::default())
+    }
+}
+
+impl Bounds {
+    /// Where in `bytes` the next event ends; all bytes before are taken note of.
+    fn next_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Events(lines) => lines.next_end(bytes),
+            Self::Lines => bytes.iter().position(|&byte| byte == LF).map(|place| place + 1),
+            Self::List(elements) => elements.next_end(bytes),
+        }
     }
 }
 
@@ -219,6 +264,20 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// Reads an event of a stream framed so from its bytes. A line and an element of a list have data and nothing else;
+    /// the end of a list has none.
+    pub fn read_framed(framing: Framing, bytes: &'a [u8]) -> Self {
+        if framing == Framing::Events {
+            return Self::read(bytes);
+        }
+        let mut data = bytes.trim_ascii();
+        if framing == Framing::List {
+            data = data.strip_prefix(b"[").or(data.strip_prefix(b",")).unwrap_or(data).trim_ascii_start();
+        }
+        let is_empty = data.is_empty() || data == b"]";
+        Self { data: (!is_empty).then_some(Cow::Borrowed(data)), ..Self::default() }
+    }
+
     /// Reads an event from its bytes, with or without the blank line at its end. A byte order mark in front is
     /// passed over.
     pub fn read(bytes: &'a [u8]) -> Self {
@@ -314,7 +373,7 @@ mod tests {
         for mut part in stream.as_bytes().chunks(9_999) {
             while let Some(piece) = cutter.next(&mut part) {
                 match piece {
-                    Piece::Long { bytes, is_first } => {
+                    Piece::Long { bytes, is_first, .. } => {
                         assert!(!is_first || bytes.len() >= HOLD_LIMIT);
                         firsts += usize::from(is_first);
                         passed.extend_from_slice(bytes);

@@ -5,9 +5,11 @@
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::Endpoint;
+use crate::edit::billing;
+use crate::layout::{Layout, Member};
 use crate::load::LoadOptions;
-use crate::members::{Members, without_mark};
+use crate::members::{Members, Opening, without_mark};
+use crate::{Dialect, Endpoint};
 
 /// The longest model name taken, in bytes: it travels in every message about the request.
 const MAX_MODEL_LEN: usize = 512;
@@ -38,11 +40,11 @@ pub struct BadBody {
 }
 
 impl BadBody {
-    fn whole(message: impl Into<String>) -> Self {
+    pub(crate) fn whole(message: impl Into<String>) -> Self {
         Self { message: message.into(), param: None }
     }
 
-    fn field(param: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn field(param: &'static str, message: impl Into<String>) -> Self {
         Self { message: message.into(), param: Some(param) }
     }
 }
@@ -50,24 +52,54 @@ impl BadBody {
 /// Reads the summary of `body`, a request to `endpoint`.
 ///
 /// Of a field that is there twice the last one counts. Fails when the body is no JSON object, or a field that
-/// proxylm itself needs is missing or of the wrong type.
+/// proxylm itself needs is missing or of the wrong type. Where the path names the model and the kind of answer (Gemini),
+/// the model is empty and `stream` is false: the caller knows them. A native call may have any body.
 pub fn read(endpoint: Endpoint, body: &[u8]) -> Result<Summary, BadBody> {
+    if endpoint == Endpoint::Native {
+        return Ok(read_native(body));
+    }
     check_object(body)?;
     let members = Members::read(body).map_err(|error| not_json(&error))?;
-    let model = read_model(members.model)?;
-    let affinity = affinity(&model, &members);
+    let (model, stream) = match endpoint.dialect() {
+        Dialect::Gemini => (String::new(), false),
+        _ => (read_model(members.model)?, read_stream(endpoint, members.stream)?),
+    };
+    let affinity = affinity(endpoint, &model, &members);
     let max_output_tokens = match endpoint {
         Endpoint::Messages => Some(read_required_max_tokens(members.max_tokens)?),
-        _ => {
+        _ => most_tokens(endpoint, &members),
+    };
+    let load = LoadOptions::read(members.num_ctx, members.options);
+    Ok(Summary { model, stream, max_output_tokens, affinity, load })
+}
+
+/// What is to be known of a call that only the backend understands.
+fn read_native(body: &[u8]) -> Summary {
+    let members = Members::read(body).unwrap_or_default();
+    let model = read_model(members.model).unwrap_or_default();
+    let stream = members.stream.is_some_and(|stream| stream.get() == "true");
+    let affinity = affinity(Endpoint::Native, &model, &members);
+    let max_output_tokens = most_tokens(Endpoint::Native, &members);
+    Summary { model, stream, max_output_tokens, affinity, load: LoadOptions::default() }
+}
+
+/// The most tokens wanted, where the dialect has a place for it and a number stands there.
+fn most_tokens(endpoint: Endpoint, members: &Members<'_>) -> Option<u64> {
+    let inside = |object: Option<&RawValue>, names: [&str; 2]| {
+        let layout = Layout::read(object?.get().as_bytes())?;
+        let is_named = |member: &&Member<'_>| member.name().is_some_and(|name| names.contains(&&*name));
+        whole_number(layout.members.iter().rfind(is_named)?.value)
+    };
+    match endpoint.dialect() {
+        Dialect::Gemini => inside(members.generation, ["maxOutputTokens", "max_output_tokens"]),
+        Dialect::Ollama => inside(members.options, ["num_predict", "num_predict"]),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic => {
             [members.max_completion_tokens, members.max_tokens, members.max_output_tokens]
                 .into_iter()
                 .flatten()
                 .find_map(whole_number)
         }
-    };
-    let stream = read_stream(members.stream)?;
-    let load = LoadOptions::read(members.num_ctx, members.options);
-    Ok(Summary { model, stream, max_output_tokens, affinity, load })
+    }
 }
 
 fn check_object(body: &[u8]) -> Result<(), BadBody> {
@@ -75,11 +107,19 @@ fn check_object(body: &[u8]) -> Result<(), BadBody> {
     match text.first() {
         Some(b'{') => Ok(()),
         None => Err(BadBody::whole("the request has no body: send a JSON object that names a model")),
+        Some(_) if is_compressed(body) => Err(BadBody::whole(
+            "the body is compressed, and no Content-Encoding header says so: send zstd or gzip with that header",
+        )),
         Some(&first) => Err(match serde_json::from_slice::<IgnoredAny>(without_mark(body)) {
             Ok(_) => BadBody::whole(format!("the body must be a JSON object, not {}", kind_of(first))),
             Err(error) => not_json(&error),
         }),
     }
+}
+
+/// Whether the body begins as zstd or gzip does.
+fn is_compressed(body: &[u8]) -> bool {
+    body.starts_with(b"\x28\xB5\x2F\xFD") || body.starts_with(b"\x1F\x8B")
 }
 
 /// The error names line and column, and shows nothing of the body.
@@ -121,9 +161,11 @@ fn read_model(model: Option<&RawValue>) -> Result<String, BadBody> {
     }
 }
 
-fn read_stream(stream: Option<&RawValue>) -> Result<bool, BadBody> {
+/// Ollama streams unless it is told not to.
+fn read_stream(endpoint: Endpoint, stream: Option<&RawValue>) -> Result<bool, BadBody> {
     match stream.map(RawValue::get) {
-        None | Some("null" | "false") => Ok(false),
+        None | Some("null") => Ok(endpoint.dialect() == Dialect::Ollama && endpoint.generates()),
+        Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(other) => {
             let found = kind_of(other.bytes().next().unwrap_or_default());
@@ -163,10 +205,27 @@ pub(crate) fn whole_number(raw: &RawValue) -> Option<u64> {
 }
 
 /// The hash of how the conversation opens: what later turns repeat at the same place.
-fn affinity(model: &str, members: &Members<'_>) -> u64 {
+fn affinity(endpoint: Endpoint, model: &str, members: &Members<'_>) -> u64 {
     let mut hash = Fingerprint::default();
     hash.add(model);
-    [members.system, members.prompt].into_iter().flatten().for_each(|part| hash.add(part.get()));
+    match endpoint.dialect() {
+        Dialect::Responses => {
+            let opening = members.input.map(Opening::of).unwrap_or_default();
+            let is_list = opening.messages().next().is_some();
+            let whole = members.input.filter(|_| !is_list);
+            [members.instructions, whole].into_iter().flatten().for_each(|part| hash.add(part.get()));
+            opening.messages().for_each(|item| hash.add(item));
+        }
+        Dialect::Gemini => members.instructions.iter().for_each(|part| hash.add(part.get())),
+        Dialect::Anthropic | Dialect::OpenAi | Dialect::Ollama => {
+            // A line that differs in every turn is no part of the conversation.
+            match members.system.and_then(billing::without) {
+                Some(system) => hash.add(&system),
+                None => members.system.iter().for_each(|part| hash.add(part.get())),
+            }
+            members.prompt.or(members.input).iter().for_each(|part| hash.add(part.get()));
+        }
+    }
     members.messages.messages().for_each(|message| hash.add(message));
     hash.finish()
 }

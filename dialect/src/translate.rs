@@ -4,7 +4,7 @@
 //! [`Translator`] belongs to one attempt and is fed with the answer's bytes, however they are cut.
 
 use crate::framing::Unframer;
-use crate::hub::{Losses, Reader, Request, EmbedRequest, Reversal, Unfit, Weaver, Writer};
+use crate::hub::{EmbedRequest, Losses, Reader, Request, Reversal, Unfit, Weaver, Writer};
 use crate::watch::BackendError;
 use crate::{Dialect, Endpoint, Framing, Task, Usage, anthropic, gemini, ollama, openai, responses};
 
@@ -84,13 +84,8 @@ pub fn way(endpoint: Endpoint, spoken: &[Dialect]) -> Option<Way> {
     if spoken.contains(&endpoint.dialect()) || endpoint == Endpoint::Native {
         return Some(Way::Straight);
     }
-    let reaches = |dialect: &Dialect| match endpoint.task() {
-        Task::Chat => true,
-        Task::Completion => matches!(dialect, Dialect::OpenAi | Dialect::Ollama),
-        Task::Embedding => matches!(dialect, Dialect::OpenAi | Dialect::Gemini | Dialect::Ollama),
-        Task::Count | Task::Native => false,
-    };
-    spoken.iter().copied().find(reaches).map(Way::Through)
+    let reached = spoken.iter().copied().find(|dialect| endpoint.task().can_be_done_in(*dialect));
+    reached.map(Way::Through)
 }
 
 /// A request in the backend's dialect.
@@ -133,7 +128,13 @@ pub struct Translation {
 ///
 /// Fails when the request is wrong in its own dialect, when it cannot be said in the other at all, and, if the terms are
 /// strict, when anything of it would be lost.
-pub fn request(from: Endpoint, to: Dialect, body: &[u8], stream: bool, terms: &Terms) -> Result<Translation, Unfit> {
+pub fn request(
+    from: Endpoint,
+    to: Dialect,
+    body: &[u8],
+    stream: bool,
+    terms: &Terms,
+) -> Result<Translation, Unfit> {
     let mut losses = Losses::default();
     let (sent, task) = if from.task() == Task::Embedding {
         let request = read_embed(from, body)?;
@@ -344,7 +345,12 @@ fn read_embed(from: Endpoint, body: &[u8]) -> Result<EmbedRequest, Unfit> {
     }
 }
 
-fn write_embed(to: Dialect, request: &EmbedRequest, terms: &Terms, losses: &mut Losses) -> Result<Sent, Unfit> {
+fn write_embed(
+    to: Dialect,
+    request: &EmbedRequest,
+    terms: &Terms,
+    losses: &mut Losses,
+) -> Result<Sent, Unfit> {
     match to {
         Dialect::OpenAi => openai::write_embed(request, terms, losses),
         Dialect::Gemini => gemini::write_embed(request, terms, losses),

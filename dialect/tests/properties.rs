@@ -4,9 +4,11 @@ mod transcripts;
 
 use std::borrow::Cow;
 
+use dialect::heartbeat::Seam;
 use dialect::load::{LoadEdit, LoadOptions};
+use dialect::translate::FormatMode;
 use dialect::watch::{BackendError, StreamWatch, usage_in_body};
-use dialect::{Framing, Endpoint, Usage, edit, summary};
+use dialect::{Dialect, Endpoint, Framing, Usage, count, edit, error, summary};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -22,11 +24,21 @@ struct Seen {
 }
 
 fn watch_in_parts(endpoint: Endpoint, hide_usage: bool, parts: &[&[u8]]) -> Seen {
-    let mut watch = StreamWatch::new(endpoint, Framing::Events, hide_usage);
+    watch_framed(endpoint, Framing::Events, hide_usage, parts)
+}
+
+fn watch_framed(endpoint: Endpoint, framing: Framing, hide_usage: bool, parts: &[&[u8]]) -> Seen {
+    let mut watch = StreamWatch::new(endpoint, framing, hide_usage);
+    let mut seam = Seam::new(framing);
     let mut out = Vec::new();
     for part in parts {
+        let before = out.len();
         watch.feed(part, &mut out);
-        assert!(watch.held_capacity() <= 128 * 1024, "what is held back has a bound");
+        seam.pass(&out[before..]);
+        if framing == Framing::Lines && endpoint != Endpoint::Native {
+            assert_eq!(seam.is_open(), watch.is_between_events(), "the frontend's view is the worker's");
+        }
+        assert!(watch.held_capacity() <= 144 * 1024, "what is held back has a bound");
     }
     watch.finish(&mut out);
     Seen {
@@ -55,7 +67,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     select(Endpoint::ALL.to_vec())
 }
 
-/// Lines as they occur in streams of either dialect, good and bad, with every kind of line end.
+/// Lines as they occur in streams of every dialect, good and bad, with every kind of line end.
 fn stream() -> impl Strategy<Value = Vec<u8>> {
     let line = select(vec![
         "",
@@ -76,6 +88,12 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         "data: {\"type\":\"message_stop\"}",
         "event: ping",
         "event: error",
+        "event: response.created",
+        "data: {\"type\":\"response.output_text.delta\",\"delta\":\"x\"}",
+        "event: response.completed",
+        "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":3}}}",
+        "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"message\":\"m\"}}}",
+        "data: {\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":4}}",
         "error: x",
         "\u{feff}data: {}",
         "\u{feff}",
@@ -92,6 +110,54 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     let end = select(vec!["\n", "\n\n", "\r\n\r\n", "\r\r", "\r\n", "\r", ""]);
     prop::collection::vec((line, end), 0..20)
         .prop_map(|lines| lines.into_iter().flat_map(|(line, end)| (line + end).into_bytes()).collect())
+}
+
+/// Lines as Ollama sends them, good and bad.
+fn lines() -> impl Strategy<Value = Vec<u8>> {
+    let line = select(vec![
+        "",
+        "{\"message\":{\"content\":\"x\"},\"done\":false}",
+        "{\"done\":true,\"prompt_eval_count\":3,\"eval_count\":4}",
+        "{\"error\":\"m\"}",
+        "{\"done\":",
+        "oops",
+    ])
+    .prop_map(str::to_owned);
+    let last = select(vec!["]}", "],\"prompt_eval_count\":5}", "],\"done\":true}"]);
+    let long = (65_400_usize..70_000, any::<bool>(), last).prop_map(|(length, is_done, last)| {
+        format!("{{\"response\":\"\",\"done\":{is_done},\"context\":[{}{last}", "1,".repeat(length / 2))
+    });
+    let line = prop_oneof![20 => line, 1 => long];
+    prop::collection::vec((line, select(vec!["\n", "\r\n", "\n\n", ""])), 0..12)
+        .prop_map(|lines| lines.into_iter().flat_map(|(line, end)| (line + end).into_bytes()).collect())
+}
+
+/// Pieces of lists as Gemini sends them, good and bad.
+fn list() -> impl Strategy<Value = Vec<u8>> {
+    let piece = select(vec![
+        "[",
+        "]",
+        ",",
+        "\n",
+        "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"]}\\\"{\"}]}}]}",
+        "{\"candidates\":[{\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":4}}",
+        "{\"error\":{\"code\":429,\"message\":\"m\"}}",
+        "{",
+        "\"",
+        "\\",
+    ])
+    .prop_map(str::to_owned);
+    let long =
+        (65_400_usize..66_000, select(vec!["", ",\"finishReason\":\"STOP\""])).prop_map(|(length, last)| {
+            format!(
+                "{{\"candidates\":[{{\"x\":\"{}\"{last}}}],\"usageMetadata\":{{\"promptTokenCount\":7}}}}",
+                "x".repeat(length)
+            )
+        });
+    let piece = prop_oneof![20 => piece, 1 => long];
+    (any::<bool>(), prop::collection::vec(piece, 0..20)).prop_map(|(is_open, pieces)| {
+        [if is_open { "[" } else { "" }, &pieces.concat()].concat().into_bytes()
+    })
 }
 
 proptest! {
@@ -120,6 +186,9 @@ proptest! {
             (Endpoint::ChatCompletions, transcripts::OPENAI_ERROR),
             (Endpoint::Messages, transcripts::ANTHROPIC_MESSAGES),
             (Endpoint::Messages, transcripts::ANTHROPIC_ERROR),
+            (Endpoint::Responses, transcripts::RESPONSES),
+            (Endpoint::Responses, transcripts::RESPONSES_FAILED),
+            (Endpoint::GenerateContent, transcripts::GEMINI_EVENTS),
         ] {
             for stream in [stream.to_owned(), stream.replace('\n', "\r\n"), stream.replace('\n', "\r")] {
                 let whole = watch_in_parts(endpoint, hide_usage, &[stream.as_bytes()]);
@@ -127,6 +196,49 @@ proptest! {
                 prop_assert_eq!(whole, parts);
             }
         }
+        for (endpoint, framing, stream) in [
+            (Endpoint::GenerateContent, Framing::List, transcripts::GEMINI_LIST),
+            (Endpoint::OllamaChat, Framing::Lines, transcripts::OLLAMA_CHAT),
+        ] {
+            let whole = watch_framed(endpoint, framing, hide_usage, &[stream.as_bytes()]);
+            prop_assert!(whole.is_complete && whole.out == stream.as_bytes());
+            prop_assert_eq!(whole, watch_framed(endpoint, framing, hide_usage, &cut(stream.as_bytes(), &cuts)));
+        }
+    }
+
+    #[test]
+    fn any_cut_of_lines_gives_the_same(stream in lines(), cuts in cuts(), endpoint in endpoint()) {
+        let whole = watch_framed(endpoint, Framing::Lines, false, &[&stream]);
+        let parts = watch_framed(endpoint, Framing::Lines, false, &cut(&stream, &cuts));
+        prop_assert!(whole == parts, "cut: {cuts:?}");
+    }
+
+    #[test]
+    fn any_cut_of_a_list_gives_the_same(stream in list(), cuts in cuts(), endpoint in endpoint()) {
+        let whole = watch_framed(endpoint, Framing::List, false, &[&stream]);
+        let parts = watch_framed(endpoint, Framing::List, false, &cut(&stream, &cuts));
+        prop_assert!(whole == parts, "cut: {cuts:?}");
+        if stream.len() < 4_000 {
+            let bytes: Vec<_> = stream.chunks(1).collect();
+            prop_assert_eq!(&whole, &watch_framed(endpoint, Framing::List, false, &bytes));
+        }
+    }
+
+    #[test]
+    fn a_good_list_passes_unchanged(
+        texts in prop::collection::vec(".{0,100}", 1..9),
+        comma in select(vec![",", "\n,\r\n", " , "]),
+        cuts in cuts(),
+    ) {
+        let elements: Vec<_> = texts
+            .iter()
+            .map(|text| serde_json::json!({"candidates": [{"content": {"parts": [{"text": text}]}}]}).to_string())
+            .chain([r#"{"candidates":[{"finishReason":"STOP"}]}"#.to_owned()])
+            .collect();
+        let stream = format!("[{}\n]\n", elements.join(comma));
+        let seen = watch_framed(Endpoint::GenerateContent, Framing::List, false, &cut(stream.as_bytes(), &cuts));
+        prop_assert_eq!(seen.out, stream.as_bytes());
+        prop_assert!(seen.has_begun && seen.is_complete && seen.error.is_none());
     }
 
     #[test]
@@ -179,15 +291,29 @@ fn take_everything(endpoint: Endpoint, bytes: &[u8], name: &str, cuts: &[Index])
     let read = summary::read(endpoint, bytes);
     let renamed = edit::with_model(bytes, name);
     let asking = edit::asking_for_usage(bytes);
-    if let Ok(read) = read {
+    if let Ok(read) = read
+        && !endpoint.names_model_in_path()
+        && endpoint != Endpoint::Native
+    {
         assert_eq!(*edit::with_model(bytes, &read.model), *bytes, "it names this model already");
         assert!(name.is_empty() || summary::read(endpoint, &renamed).is_ok());
         assert!(asking.is_none_or(|body| summary::read(endpoint, &body) == Ok(read)));
     }
     let _ =
         edit::with_load(bytes, &LoadEdit::Set(LoadOptions { context: Some(1), ..LoadOptions::default() }));
+    let _ = edit::with_path_model(bytes, name);
+    for mode in [FormatMode::Passthrough, FormatMode::NormalizeJsonObject, FormatMode::StrictReject] {
+        let _ = edit::for_straight(endpoint, bytes, mode, true);
+    }
     let _ = usage_in_body(endpoint, bytes);
-    let _ = watch_in_parts(endpoint, true, &cut(bytes, cuts));
+    let _ = count::tokens(endpoint, bytes);
+    for dialect in Dialect::ALL {
+        let told = error::retold(endpoint.dialect(), dialect, 500, bytes, name);
+        assert!(serde_json::from_slice::<serde_json::Value>(&told).is_ok_and(|body| body["error"] != ""));
+    }
+    for framing in [Framing::Events, Framing::Lines, Framing::List] {
+        let _ = watch_framed(endpoint, framing, true, &cut(bytes, cuts));
+    }
 }
 
 /// A member of an object as clients write them, whatever it means.

@@ -5,11 +5,11 @@
 use std::net::SocketAddr;
 
 use dialect::load::{LoadEdit, LoadOptions};
-use dialect::{Dialect, Endpoint, Usage};
+use dialect::{Dialect, Endpoint, Task, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::ids::{FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use crate::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
 use crate::secret::Secret;
 use crate::spec::{FrontendSpec, WorkerSpec};
 
@@ -100,6 +100,8 @@ pub struct Admission {
     /// The loan under which its first attempt has begun already, if any. If the supervisor still knows the loan, the
     /// attempt counts as granted and nothing is answered; else the request waits for an answer like any other.
     pub under: Option<GrantId>,
+    /// The only backend that may serve it, where the client named one by the path.
+    pub only: Option<BackendId>,
 }
 
 /// How much a client minds waiting.
@@ -223,8 +225,8 @@ pub struct StandingGrant {
     pub model: ModelName,
     /// The backend's name for the model, where it differs from the client's.
     pub upstream_model: Option<ModelName>,
-    /// For operations of which dialect.
-    pub dialect: Dialect,
+    /// For operations that want this.
+    pub task: Task,
     /// For requests with whose key.
     pub key: KeyId,
     /// How long the loan lasts, in milliseconds.
@@ -259,6 +261,8 @@ pub struct ModelEntry {
     pub owned_by: String,
     /// Names of the healthy backends that offer it.
     pub served_by: Vec<String>,
+    /// The dialects in which a healthy backend that offers it counts tokens itself.
+    pub counted_in: Vec<Dialect>,
 }
 
 /// What a worker says to the supervisor.
@@ -329,6 +333,8 @@ pub struct Finished {
     pub total_us: u64,
     /// Bytes of body that came from the backend.
     pub bytes_received: u64,
+    /// What of the request could not be carried into the backend's dialect, in one line; empty if nothing.
+    pub warnings: String,
 }
 
 /// How an attempt ended.

@@ -156,6 +156,7 @@ impl FailureKind {
             | K::Timeout(_)
             | K::Overloaded
             | K::ServerError
+            | K::Untranslatable
             | K::Malformed => Retry::Elsewhere,
             K::QuotaExceeded | K::QueueFull | K::QueueTimeout | K::Draining | K::NoBackend => Retry::Later,
             _ => Retry::Never,
@@ -219,18 +220,36 @@ pub struct Failure {
     pub retry_after_ms: Option<u64>,
     /// For the log and the operator: what, where.
     pub detail: String,
+    /// What the client is told in place of the kind's own sentence, where there is more to say.
+    pub told: Option<Box<Told>>,
+}
+
+/// Words for the client: they repeat nothing but its own request.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// The sentence.
+    pub message: String,
+    /// The field at fault, as a path in its body.
+    pub param: Option<String>,
 }
 
 impl Failure {
     /// A failure of `kind`, with `detail` for operators.
     pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, upstream_status: None, retry_after_ms: None, detail: detail.into() }
+        Self { kind, upstream_status: None, retry_after_ms: None, detail: detail.into(), told: None }
     }
 
     /// The same, after the backend answered `status`.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.upstream_status = Some(status);
+        self
+    }
+
+    /// The same, with words of its own for the client.
+    #[must_use]
+    pub fn telling(mut self, message: impl Into<String>, param: Option<String>) -> Self {
+        self.told = Some(Box::new(Told { message: message.into(), param }));
         self
     }
 

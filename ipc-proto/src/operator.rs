@@ -187,6 +187,8 @@ pub struct RequestRecord {
     pub error_code: String,
     /// What went wrong, for operators; empty if nothing.
     pub error: String,
+    /// What of the request could not be carried into the backend's dialect; empty if nothing.
+    pub warnings: String,
     /// When it came.
     pub arrived_unix_us: i64,
     /// When its latest attempt was granted.

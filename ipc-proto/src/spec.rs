@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use dialect::{Dialect, Endpoint};
+use dialect::Dialect;
+use dialect::translate::FormatMode;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BackendId, KeyId, ModelName};
@@ -20,10 +21,25 @@ pub struct FrontendSpec {
     pub access: Access,
     /// Limits on clients.
     pub limits: ClientLimits,
-    /// The backends' names, by id: for the `x-proxylm-backend` header.
-    pub backends: Vec<(BackendId, String)>,
+    /// The backends.
+    pub backends: Vec<KnownBackend>,
+    /// Whether `/openai/…`, `/anthropic/…`, `/gemini/…` and `/{backend}/…` lead straight to a backend.
+    pub native_prefixes: bool,
     /// Between two signs of life to a streaming client whose request waits, in milliseconds; 0: none are sent.
     pub heartbeat_ms: u64,
+}
+
+/// What a frontend knows of a backend.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KnownBackend {
+    /// Its id.
+    pub id: BackendId,
+    /// Its name: for the `x-proxylm-backend` header, and as a prefix of paths.
+    pub name: String,
+    /// What software it is.
+    pub kind: BackendKind,
+    /// Whether the caller's own credentials go to it (`auth_type: passthrough`).
+    pub takes_callers_key: bool,
 }
 
 /// How a frontend comes by its listening socket.
@@ -84,6 +100,8 @@ pub struct WorkerSpec {
     pub name: String,
     /// What software it is.
     pub kind: BackendKind,
+    /// Whether the caller's own credentials go to it, in place of a key of ours.
+    pub takes_callers_key: bool,
     /// Its address, without `/v1` and without a slash at the end. Empty for the fake.
     pub base_url: String,
     /// The key to present, and how.
@@ -96,8 +114,32 @@ pub struct WorkerSpec {
     pub probe: ProbeSpec,
     /// Whether to ask for usage in streams when the client did not, and take it out again.
     pub ask_for_usage: bool,
+    /// The dialects it speaks itself, the one it knows best first. Requests in others are translated.
+    pub dialects: Vec<Dialect>,
+    /// How translation goes about what cannot be carried.
+    pub compat: Compat,
     /// How the fake behaves; only for [`BackendKind::Fake`].
     pub fake: Option<FakeSpec>,
+}
+
+/// How translation goes about what cannot be carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Compat {
+    /// Whether a request that would lose anything is refused.
+    pub is_strict: bool,
+    /// Whether members that nobody knows are passed on where the backend may know them.
+    pub pass_unknown: bool,
+    /// What is done with `response_format`.
+    pub format_mode: FormatMode,
+    /// The limit of tokens where the backend wants one and the client says none.
+    pub max_tokens: u64,
+}
+
+impl Default for Compat {
+    /// As it is without a word in the configuration.
+    fn default() -> Self {
+        Self { is_strict: false, pass_unknown: true, format_mode: FormatMode::Passthrough, max_tokens: 4096 }
+    }
 }
 
 /// The kinds of backends.
@@ -106,8 +148,12 @@ pub struct WorkerSpec {
 pub enum BackendKind {
     /// Anything that speaks OpenAI's API.
     OpenAi,
+    /// OpenAI's API with its Responses.
+    OpenAiResponses,
     /// Anthropic's API.
     Anthropic,
+    /// Google's Gemini API.
+    Gemini,
     /// Ollama.
     Ollama,
     /// LM Studio.
@@ -122,14 +168,25 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::OpenAi, Self::Anthropic, Self::Ollama, Self::LmStudio, Self::LlamaCpp, Self::Vllm, Self::Fake];
+    pub const ALL: [Self; 9] = [
+        Self::OpenAi,
+        Self::OpenAiResponses,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Ollama,
+        Self::LmStudio,
+        Self::LlamaCpp,
+        Self::Vllm,
+        Self::Fake,
+    ];
 
     /// The word for it in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
             Self::Ollama => "ollama",
             Self::LmStudio => "lmstudio",
             Self::LlamaCpp => "llamacpp",
@@ -138,12 +195,15 @@ impl BackendKind {
         }
     }
 
-    /// Whether it answers `endpoint` without translation.
-    pub fn speaks(self, endpoint: Endpoint) -> bool {
+    /// The dialects it speaks unless the configuration says otherwise, the one it knows best first.
+    pub fn dialects(self) -> &'static [Dialect] {
         match self {
-            Self::Fake => true,
-            Self::Anthropic => endpoint.dialect() == Dialect::Anthropic,
-            _ => endpoint.dialect() == Dialect::OpenAi,
+            Self::Fake => &[Dialect::OpenAi, Dialect::Anthropic],
+            Self::Anthropic => &[Dialect::Anthropic],
+            Self::Gemini => &[Dialect::Gemini],
+            Self::OpenAiResponses => &[Dialect::Responses, Dialect::OpenAi],
+            Self::Ollama => &[Dialect::OpenAi, Dialect::Ollama],
+            Self::OpenAi | Self::LmStudio | Self::LlamaCpp | Self::Vllm => &[Dialect::OpenAi],
         }
     }
 }
@@ -155,6 +215,8 @@ pub enum Credential {
     Bearer(Secret),
     /// `x-api-key: …`
     ApiKey(Secret),
+    /// `x-goog-api-key: …`
+    GoogleKey(Secret),
 }
 
 /// How long to wait for what, in milliseconds; 0 is for ever.

@@ -9,7 +9,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use dialect::load::LoadEdit;
-use dialect::{Endpoint, Usage};
+use dialect::{Endpoint, Framing, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -45,8 +45,14 @@ pub struct Open {
     /// Whether it comes with a slot lent ahead: nobody waits for that slot, so that its end may be reported after
     /// the answer.
     pub lent: bool,
-    /// The backend's name for the model, where it differs from the one in the body.
-    pub model: Option<ModelName>,
+    /// The backend's name for the model; empty if the request names none.
+    pub model: ModelName,
+    /// Whether the client called it by another name: then the body has to be changed.
+    pub renamed: bool,
+    /// How the client wants a stream to be framed.
+    pub framing: Framing,
+    /// The call itself, where it is none of the endpoints we know.
+    pub native: Option<Box<NativeCall>>,
     /// What to do with the options that the engine applies when it loads the model.
     pub load: LoadEdit,
     /// The request's query string, if any.
@@ -55,6 +61,15 @@ pub struct Open {
     pub headers: Vec<Header>,
     /// How many bytes of body follow.
     pub body_bytes: u64,
+}
+
+/// A call of a backend's own API.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NativeCall {
+    /// The method.
+    pub method: String,
+    /// The path below the backend's address, beginning with a slash.
+    pub path: String,
 }
 
 /// The beginning of the answer: it has gone well so far, and may now be shown to the client.

@@ -169,12 +169,13 @@ mod tests {
             attempts: 2,
             error_code: "timeout".to_owned(),
             error: "too\nlate".to_owned(),
+            warnings: String::new(),
             ..record("job-1")
         };
         let decisions = vec![decided("attic", "relief"), decided("desk", "retry")];
         let text = explanation(&Explanation { record: record.clone(), decisions });
         assert!(
-            text.starts_with("request job-1: model m, chat/completions, class interactive, client laptop\n")
+            text.starts_with("request job-1: model m, chat_completions, class interactive, client laptop\n")
         );
         assert!(text.contains("failed last on desk, 2 attempts, timeout: too late\n\n"), "{text}");
         assert!(text.find("relief").unwrap() < text.find("retry").unwrap());

@@ -111,7 +111,7 @@ mod tests {
         let expected = [
             "desk",
             "qwen",
-            "chat/completions",
+            "chat_completions",
             "40",
             "3",
             "8.24 ±0.31",

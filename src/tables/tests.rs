@@ -79,6 +79,7 @@ pub(super) fn record(id: &str) -> RequestRecord {
         upstream_status: None,
         error_code: String::new(),
         error: String::new(),
+        warnings: String::new(),
         arrived_unix_us: 0,
         started_unix_us: None,
         ended_unix_us: None,

@@ -162,6 +162,7 @@ mod tests {
             waiting: None,
             error_code: String::new(),
             error: "x".repeat(3000),
+            warnings: String::new(),
             arrived_unix_us: 0,
             started_unix_us: None,
             ended_unix_us: None,

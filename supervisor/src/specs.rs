@@ -3,7 +3,7 @@
 use ipc_proto::ids::BackendId;
 use ipc_proto::local::RunDir;
 use ipc_proto::secret::Pepper;
-use ipc_proto::spec::{Access, FrontendSpec, Listen, WorkerSpec};
+use ipc_proto::spec::{Access, FrontendSpec, KnownBackend, Listen, WorkerSpec};
 
 use crate::config::Config;
 use crate::reserve::Reservation;
@@ -14,15 +14,14 @@ pub(crate) struct Specs {
     run_dir: RunDir,
     access: Access,
     listen: Listen,
-    backends: Vec<(BackendId, String)>,
+    backends: Vec<KnownBackend>,
 }
 
 impl Specs {
     /// For frontends that listen at the port of `reservation` and know client keys under `pepper`.
     pub(crate) fn new(config: Config, run_dir: RunDir, reservation: &Reservation, pepper: Pepper) -> Self {
         let access = config.access(pepper);
-        let backends =
-            config.catalog().backends.into_iter().map(|(id, backend)| (id, backend.name)).collect();
+        let backends = config.known_backends();
         let listen = Listen::Bind { address: reservation.address(), shared: reservation.is_shared() };
         Self { config, run_dir, access, listen, backends }
     }
@@ -35,6 +34,7 @@ impl Specs {
             access: self.access.clone(),
             limits: self.config.client_limits(),
             backends: self.backends.clone(),
+            native_prefixes: self.config.native_prefixes(),
             heartbeat_ms: self.config.heartbeat_ms(),
         }
     }

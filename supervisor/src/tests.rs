@@ -148,6 +148,7 @@ fn admission(request: RequestId) -> FromFrontend {
         class: None,
         load: dialect::load::LoadOptions::default(),
         under: None,
+        only: None,
     }))
 }
 
@@ -161,6 +162,7 @@ fn finished(grant: GrantId) -> FromWorker {
         first_byte_us: Some(5),
         total_us: 6,
         bytes_received: 7,
+        warnings: String::new(),
     }))
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The official OpenAI and Anthropic SDKs, Python and JavaScript, against a running `proxylm serve` with three fake
-# backends. Installs the pinned SDKs into this folder, starts an instance of its own, checks, and stops it.
-# PROXYLM_BIN names another binary than target/debug/proxylm. The last line counts what passed and what failed.
+# The official SDKs against a running `proxylm serve`: those of OpenAI and Anthropic, Python and JavaScript, with three fake
+# backends; then all of them, Google's and Ollama's too, with a scripted upstream of each dialect (matrix.py). Installs the
+# pinned SDKs into this folder, starts an instance of its own, checks, and stops it. PROXYLM_BIN names another binary than
+# target/debug/proxylm. The last line counts what passed and what failed.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -135,6 +136,17 @@ check() {
   if [[ $status -ne 0 && $bad -eq 0 ]]; then fail "$name: ended with $status"; fi
 }
 
+# Runs these SDKs against a backend of every dialect, shows the table and counts the cells.
+matrix() {
+  local status=0 bad
+  bounded 900 "$here/.venv/bin/python" "$here/matrix.py" "$@" >"$scratch/matrix" 2>&1 || status=$?
+  cat "$scratch/matrix"
+  passed=$((passed + $(grep -o '| ok ' "$scratch/matrix" | wc -l)))
+  bad=$(grep -c '^FAILED matrix' "$scratch/matrix" || true)
+  failed=$((failed + bad))
+  if [[ $status -ne 0 && $bad -eq 0 ]]; then fail "the matrix ended with $status"; fi
+}
+
 if [[ ! -x $bin ]]; then
   echo "no proxylm at $bin: run cargo build first, or set PROXYLM_BIN"
   exit 1
@@ -145,7 +157,7 @@ if python_ready; then suites+=(python); fi
 if node_ready; then suites+=(node); fi
 
 # What the caller's environment says about these SDKs and about proxies must not lead them elsewhere.
-for name in $(compgen -e | grep -E '^(OPENAI|ANTHROPIC)_' || true); do unset "$name"; done
+for name in $(compgen -e | grep -E '^(OPENAI|ANTHROPIC|GOOGLE|GEMINI|OLLAMA)_' || true); do unset "$name"; done
 unset HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy NODE_OPTIONS
 export PROXYLM_BIN=$bin PROXYLM_KEY=sk-sdk-check
 
@@ -159,10 +171,12 @@ for suite in ${suites[@]+"${suites[@]}"}; do
     python)
       check openai.py "$here/.venv/bin/python" "$here/check_openai.py"
       check anthropic.py "$here/.venv/bin/python" "$here/check_anthropic.py"
+      matrix openai.py "openai.py responses" anthropic.py google-genai.py ollama.py
       ;;
     node)
       check openai.mjs node "$here/check_openai.mjs"
       check anthropic.mjs node "$here/check_anthropic.mjs"
+      if [[ -x $here/.venv/bin/python ]]; then matrix openai.mjs anthropic.mjs; fi
       ;;
   esac
 done

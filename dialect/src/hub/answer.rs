@@ -29,6 +29,8 @@ impl Answer {
         sink(Delta::Begin(Beginning { id, model, created, service_tier }));
         sink(Delta::Usage(usage));
         for (choice, whole) in (0..).zip(choices) {
+            // First, so that a call which the limit of tokens cut is known to be half.
+            sink(Delta::Finish { choice, finish: whole.finish });
             for (index, part) in (0..).zip(whole.parts) {
                 play_part(choice, index, part, sink);
                 sink(Delta::Over { choice });
@@ -38,7 +40,6 @@ impl Answer {
             {
                 sink(Delta::Logprobs { choice, value });
             }
-            sink(Delta::Finish { choice, finish: whole.finish });
         }
         sink(Delta::End);
     }

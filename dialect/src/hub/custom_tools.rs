@@ -16,7 +16,7 @@ pub(crate) fn as_function(name: &str, description: Option<&str>, format: Option<
     let mut words = description.unwrap_or_default().to_owned();
     if let Some(Grammar { syntax, definition }) = format.and_then(Grammar::of) {
         let gap = if words.is_empty() { "" } else { "\n\n" };
-        words.push_str(&format!("{gap}The input must follow this {syntax} grammar:\n{definition}"));
+        words = format!("{words}{gap}The input must follow this {syntax} grammar:\n{definition}");
     }
     Function {
         name: name.to_owned(),

@@ -5,8 +5,10 @@
 
 mod answer;
 pub(crate) mod arguments;
+pub(crate) mod billing;
 pub(crate) mod custom_tools;
 mod event;
+pub(crate) mod failed;
 pub(crate) mod ids;
 mod json;
 mod losses;

@@ -71,6 +71,8 @@ pub(crate) struct Request {
     /// Other members of the body, by their names in the client's dialect. A writer of a kindred dialect may take some;
     /// the others are lost, or passed on where the configuration says so.
     pub(crate) extras: Vec<Extra>,
+    /// What an answer repeats of the request, as the client wrote it. Only Responses does that.
+    pub(crate) repeated: Vec<Extra>,
 }
 
 /// A member that the hub has no word for.
@@ -108,6 +110,7 @@ impl Request {
             cache_key: None,
             engine_options: Vec::new(),
             extras: Vec::new(),
+            repeated: Vec::new(),
         }
     }
 
@@ -299,14 +302,17 @@ impl Reasoning {
         if self.wanted() == Some(false) {
             return None;
         }
-        self.budget.or(match self.effort.as_deref()? {
+        if self.budget.is_some() {
+            return self.budget;
+        }
+        match self.effort.as_deref()? {
             "minimal" => Some(1024),
             "low" => Some(2048),
             "medium" => Some(8192),
             "high" => Some(24_576),
             "xhigh" | "max" => Some(32_768),
             _ => None,
-        })
+        }
     }
 }
 

@@ -4,14 +4,13 @@
 //! some say that they stopped when they want a tool called. None of that goes further than this file.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+
+mod strand;
 
 use crate::watch::BackendError;
 
-use super::arguments::{self, Extent};
-use super::{
-    Beginning, Block, CallPiece, Delta, Event, Finish, Part, Reason, Reversal, Signature, Usage, ids, tokens,
-};
+use super::{Beginning, Block, CallPiece, Delta, Event, Finish, Reason, Reversal, Usage, ids, tokens};
+use strand::{CallState, Held, Open, Strand};
 
 /// Where the events go.
 pub(crate) type Sink<'a> = dyn FnMut(Event<'_>) + 'a;
@@ -38,55 +37,6 @@ enum Stage {
     Going,
     Over,
     Broken(BackendError),
-}
-
-/// One choice.
-#[derive(Default)]
-struct Strand {
-    open: Option<Open>,
-    /// What came while a call was open that is not whole yet.
-    held: VecDeque<Held>,
-    calls: Vec<Call>,
-    has_called: bool,
-    finish: Option<Finish>,
-}
-
-enum Open {
-    Text,
-    Thinking(Option<Signature>),
-    Refusal,
-    /// The place of the call.
-    Call(usize),
-}
-
-struct Call {
-    index: u32,
-    id: String,
-    name: String,
-    is_custom: bool,
-    signature: Option<Signature>,
-    written: String,
-    /// How much of `written` has been told.
-    told: usize,
-    extent: Extent,
-    state: CallState,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum CallState {
-    Waiting,
-    Open,
-    Over,
-}
-
-enum Held {
-    Text(String),
-    Thinking(String),
-    Signature(Signature),
-    Refusal(String),
-    Part(Part),
-    /// The call at this place wants to begin.
-    Call(usize),
 }
 
 impl Weaver {
@@ -338,9 +288,7 @@ impl Weaver {
     fn tell_arguments(&mut self, choice: u32, place: usize, sink: &mut Sink<'_>) {
         let Some(strand) = self.strand(choice) else { return };
         let call = &mut strand.calls[place];
-        if call.told < call.written.len()
-            && (call.is_custom || call.written.trim_start().starts_with('{'))
-        {
+        if call.told < call.written.len() && (call.is_custom || call.written.trim_start().starts_with('{')) {
             sink(Event::Piece { choice, text: &call.written[call.told..] });
             call.told = call.written.len();
         }
@@ -403,88 +351,5 @@ impl Weaver {
     }
 }
 
-impl Strand {
-    fn is_calling(&self) -> bool {
-        matches!(self.open, Some(Open::Call(_)))
-    }
-
-    fn open_call(&self) -> Option<&Call> {
-        match self.open {
-            Some(Open::Call(place)) => self.calls.get(place),
-            _ => None,
-        }
-    }
-
-    fn is_open_call_whole(&self) -> bool {
-        self.open_call().is_none_or(|call| !call.is_custom && call.extent.is_whole())
-    }
-
-    /// The place of the call that `piece` belongs to: the newest with its number, unless its id says that it is
-    /// another one, as some servers give every call the number 0.
-    fn place_of(&mut self, index: u32, piece: &CallPiece<'_>) -> usize {
-        let newest = self.calls.iter().rposition(|call| call.index == index);
-        let is_other = |call: &Call| {
-            let id = piece.id.as_deref().unwrap_or_default();
-            !id.is_empty() && !call.id.is_empty() && call.id != id && piece.name.is_some()
-        };
-        match newest {
-            Some(place) if !is_other(&self.calls[place]) => place,
-            _ => {
-                self.calls.push(Call::new(index));
-                self.calls.len() - 1
-            }
-        }
-    }
-}
-
-impl Call {
-    fn new(index: u32) -> Self {
-        Self {
-            index,
-            id: String::new(),
-            name: String::new(),
-            is_custom: false,
-            signature: None,
-            written: String::new(),
-            told: 0,
-            extent: Extent::default(),
-            state: CallState::Waiting,
-        }
-    }
-
-    fn add(&mut self, piece: CallPiece<'_>) {
-        if let Some(id) = piece.id.filter(|_| self.id.is_empty()) {
-            self.id = id.into_owned();
-        }
-        if let Some(name) = piece.name.filter(|_| self.name.is_empty()) {
-            self.name = name.into_owned();
-        }
-        self.is_custom |= piece.is_custom;
-        self.signature = self.signature.take().or(piece.signature);
-        self.extent.add(&piece.arguments);
-        self.written.push_str(&piece.arguments);
-        if piece.is_whole && self.written.trim().is_empty() && !self.is_custom {
-            self.extent.add("{}");
-            self.written = "{}".to_owned();
-        }
-    }
-
-    /// Tells what is left of the arguments. They were `is_cut` by the limit of tokens: then they may be no JSON.
-    fn finish(&mut self, is_cut: bool, choice: u32, sink: &mut Sink<'_>) -> Result<(), BackendError> {
-        if self.is_custom || is_cut {
-            if self.told < self.written.len() {
-                sink(Event::Piece { choice, text: &self.written[self.told..] });
-            }
-            return Ok(());
-        }
-        let wrong = || BackendError {
-            message: format!("the model called {:?} with arguments that are not JSON", self.name),
-            status: None,
-        };
-        let mended = arguments::mended(&self.written).ok_or_else(wrong)?;
-        if self.told == 0 {
-            sink(Event::Piece { choice, text: &mended });
-        }
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

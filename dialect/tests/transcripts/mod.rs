@@ -96,3 +96,60 @@ event: error
 data: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}
 
 "#;
+
+/// An answer of the Responses API with a tool call, and the usage in its last event.
+pub(crate) const RESPONSES: &str = r#"event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":"response","status":"in_progress","error":null,"output":[],"usage":null}}
+
+event: response.output_item.added
+data: {"type":"response.output_item.added","sequence_number":1,"output_index":0,"item":{"type":"function_call","id":"fc_1","call_id":"call_1","name":"look","arguments":""}}
+
+event: response.function_call_arguments.delta
+data: {"type":"response.function_call_arguments.delta","sequence_number":2,"output_index":0,"item_id":"fc_1","delta":"{\"error\":1}"}
+
+event: response.completed
+data: {"type":"response.completed","sequence_number":3,"response":{"id":"resp_1","object":"response","status":"completed","error":null,"output":[{"type":"function_call","id":"fc_1","call_id":"call_1","name":"look","arguments":"{\"error\":1}"}],"usage":{"input_tokens":20,"input_tokens_details":{"cached_tokens":16},"output_tokens":30,"output_tokens_details":{"reasoning_tokens":9},"total_tokens":50},"user":null}}
+
+"#;
+
+/// An answer of the Responses API that fails after it has begun.
+pub(crate) const RESPONSES_FAILED: &str = r#"event: response.created
+data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","error":null}}
+
+event: response.failed
+data: {"type":"response.failed","sequence_number":1,"response":{"id":"resp_1","status":"failed","error":{"code":"server_error","message":"The model broke"},"usage":{"input_tokens":5,"output_tokens":0}}}
+
+"#;
+
+/// Gemini's answer as server-sent events, with a thought, a call and usage that grows.
+pub(crate) const GEMINI_EVENTS: &str = r#"data: {"candidates":[{"content":{"parts":[{"text":"Hm.","thought":true}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":20,"thoughtsTokenCount":9,"totalTokenCount":29},"modelVersion":"g","responseId":"r"}
+
+data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"look","args":{"error":{"code":400}}},"thoughtSignature":"QUJD"}],"role":"model"},"index":0}],"modelVersion":"g","responseId":"r"}
+
+data: {"candidates":[{"content":{"parts":[{"text":""}],"role":"model"},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":20,"cachedContentTokenCount":16,"candidatesTokenCount":21,"thoughtsTokenCount":9,"totalTokenCount":50},"modelVersion":"g","responseId":"r"}
+
+"#;
+
+/// The same as one list, spread over lines as Google does.
+pub(crate) const GEMINI_LIST: &str = r#"[{
+  "candidates": [
+    {
+      "content": { "parts": [ { "text": "]}, \"{" } ], "role": "model" },
+      "index": 0
+    }
+  ]
+}
+,
+{
+  "candidates": [ { "content": { "parts": [ { "text": "." } ] }, "finishReason": "STOP" } ],
+  "usageMetadata": { "promptTokenCount": 20, "cachedContentTokenCount": 16, "candidatesTokenCount": 21, "thoughtsTokenCount": 9 }
+}
+]
+"#;
+
+/// A chat of Ollama's, with thinking and a call.
+pub(crate) const OLLAMA_CHAT: &str = r#"{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"","thinking":"Hm."},"done":false}
+{"model":"m","created_at":"2026-01-01T00:00:01Z","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"look","arguments":{"done":true,"error":"none"}}}]},"done":false}
+{"model":"m","created_at":"2026-01-01T00:00:02Z","message":{"role":"assistant","content":"\"done\":true"},"done":false}
+{"model":"m","created_at":"2026-01-01T00:00:03Z","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":5,"prompt_eval_count":20,"eval_count":30}
+"#;

@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use dialect::load::{LoadEdit, LoadOptions};
-use dialect::{Dialect, Endpoint, Usage};
+use dialect::{Dialect, Endpoint, Framing, Task, Usage};
 use ipc_proto::control::{
     Admission, Class, Directory, Ending, Finished, FromFrontend, FromWorker, Grant, LoadedModel, ModelEntry,
     OfferedModel, Outcome, ProbeFailure, ProbeFailureKind, ProbeReport, StandingGrant, ToFrontend, Waiting,
 };
-use ipc_proto::failure::{Failure, FailureKind, Wait};
+use ipc_proto::failure::{Failure, FailureKind, Told, Wait};
 use ipc_proto::ids::{BackendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
 use ipc_proto::secret::Secret;
-use ipc_proto::stream::{Answer, Ask, End, Head, Header, MAX_PIECE, Open};
+use ipc_proto::stream::{Answer, Ask, End, Head, Header, MAX_PIECE, NativeCall, Open};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -41,9 +41,15 @@ fn worker() -> impl Strategy<Value = WorkerId> {
 }
 
 fn usage() -> impl Strategy<Value = Usage> {
-    any::<[Option<u64>; 4]>().prop_map(|[input_tokens, output_tokens, cached_tokens, reasoning_tokens]| {
-        Usage { input_tokens, output_tokens, cached_tokens, reasoning_tokens }
-    })
+    any::<[Option<u64>; 5]>().prop_map(
+        |[input_tokens, output_tokens, cached_tokens, cache_creation_tokens, reasoning_tokens]| Usage {
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            cache_creation_tokens,
+            reasoning_tokens,
+        },
+    )
 }
 
 fn failure() -> impl Strategy<Value = Failure> {
@@ -55,12 +61,15 @@ fn failure() -> impl Strategy<Value = Failure> {
         FailureKind::Timeout(Wait::Total),
         FailureKind::Internal,
     ]);
-    (kind, any::<Option<u16>>(), any::<Option<u64>>(), ".{0,80}").prop_map(
-        |(kind, upstream_status, retry_after_ms, detail)| Failure {
+    let told =
+        (".{0,40}", any::<Option<String>>()).prop_map(|(message, param)| Box::new(Told { message, param }));
+    (kind, any::<Option<u16>>(), any::<Option<u64>>(), ".{0,80}", prop::option::of(told)).prop_map(
+        |(kind, upstream_status, retry_after_ms, detail, told)| Failure {
             kind,
             upstream_status,
             retry_after_ms,
             detail,
+            told,
         },
     )
 }
@@ -72,16 +81,28 @@ fn headers() -> impl Strategy<Value = Vec<Header>> {
 }
 
 pub(crate) fn open() -> impl Strategy<Value = Open> {
-    let names = (grant(), request(), label(), prop::option::of(model()), load_edit());
-    (names, endpoint(), any::<[bool; 2]>(), any::<Option<String>>(), headers(), any::<u64>()).prop_map(
-        |((grant, request, label, model, load), endpoint, [stream, lent], query, headers, body_bytes)| Open {
+    let names = (grant(), request(), label(), model(), load_edit());
+    let framing = select(vec![Framing::Events, Framing::Lines, Framing::List]);
+    let native = any::<(String, String)>().prop_map(|(method, path)| Box::new(NativeCall { method, path }));
+    let way = (endpoint(), framing, prop::option::of(native), any::<[bool; 3]>());
+    (names, way, any::<Option<String>>(), headers(), any::<u64>()).prop_map(
+        |(
+            (grant, request, label, model, load),
+            (endpoint, framing, native, flags),
+            query,
+            headers,
+            body_bytes,
+        )| Open {
             grant,
             request,
             label,
             endpoint,
-            stream,
-            lent,
+            stream: flags[0],
+            lent: flags[1],
             model,
+            renamed: flags[2],
+            framing,
+            native,
             load,
             query,
             headers,
@@ -137,13 +158,14 @@ fn admission() -> impl Strategy<Value = Admission> {
     let names = (request(), label(), endpoint(), model(), any::<u32>().prop_map(KeyId));
     let sizes = (any::<bool>(), any::<u64>(), any::<Option<u64>>(), any::<u64>());
     let word = (prop::option::of(select(vec![Class::Interactive, Class::Batch])), load_options());
-    (names, sizes, any::<Option<u64>>(), any::<u64>(), prop::option::of(grant()), word).prop_map(
+    let under = (prop::option::of(grant()), prop::option::of(any::<u32>().prop_map(BackendId)));
+    (names, sizes, any::<Option<u64>>(), any::<u64>(), under, word).prop_map(
         |(
             (request, label, endpoint, model, key),
             (stream, body_bytes, max_output_tokens, affinity),
             deadline_ms,
             waited_ms,
-            under,
+            (under, only),
             (class, load),
         )| Admission {
             request,
@@ -160,6 +182,7 @@ fn admission() -> impl Strategy<Value = Admission> {
             class,
             load,
             under,
+            only,
         },
     )
 }
@@ -189,14 +212,15 @@ pub(crate) fn from_frontend() -> impl Strategy<Value = FromFrontend> {
 }
 
 fn loan() -> impl Strategy<Value = StandingGrant> {
-    let kind = (model(), select(vec![Dialect::OpenAi, Dialect::Anthropic]), any::<u32>().prop_map(KeyId));
+    let kind =
+        (model(), select(vec![Task::Chat, Task::Embedding, Task::Native]), any::<u32>().prop_map(KeyId));
     (grant(), worker(), kind, prop::option::of(model()), any::<[u64; 2]>()).prop_map(
-        |(grant, worker, (model, dialect, key), upstream_model, [ttl_ms, come_within_ms])| StandingGrant {
+        |(grant, worker, (model, task, key), upstream_model, [ttl_ms, come_within_ms])| StandingGrant {
             grant,
             worker,
             model,
             upstream_model,
-            dialect,
+            task,
             key,
             ttl_ms,
             come_within_ms,
@@ -217,8 +241,15 @@ pub(crate) fn to_frontend() -> impl Strategy<Value = ToFrontend> {
             attempt,
         },
     );
-    let entry = (model(), any::<i64>(), ".{0,20}", prop::collection::vec(".{0,20}", 0..3))
-        .prop_map(|(id, created, owned_by, served_by)| ModelEntry { id, created, owned_by, served_by });
+    let entry = (model(), any::<i64>(), ".{0,20}", prop::collection::vec(".{0,20}", 0..3)).prop_map(
+        |(id, created, owned_by, served_by)| ModelEntry {
+            id,
+            created,
+            owned_by,
+            served_by,
+            counted_in: vec![Dialect::Anthropic],
+        },
+    );
     let directory = (prop::collection::vec(entry, 0..5), any::<bool>(), ".{0,40}", any::<[u32; 2]>())
         .prop_map(|(models, ready, reason, [backends_up, backends])| Directory {
             models,
@@ -247,10 +278,21 @@ pub(crate) fn from_worker() -> impl Strategy<Value = FromWorker> {
         select(vec![Ending::Complete, Ending::Declined, Ending::Cancelled, Ending::NeverStarted]),
         failure().prop_map(Ending::Failed),
     ];
-    let finished = (grant(), ending, usage(), any::<Option<u16>>(), any::<Option<u64>>(), any::<[u64; 2]>())
-        .prop_map(|(grant, ending, usage, upstream_status, first_byte_us, [total_us, bytes_received])| {
-            Finished { grant, ending, usage, upstream_status, first_byte_us, total_us, bytes_received }
-        });
+    let sizes = (any::<Option<u16>>(), any::<Option<u64>>(), any::<[u64; 2]>(), ".{0,40}");
+    let finished = (grant(), ending, usage(), sizes).prop_map(
+        |(grant, ending, usage, (upstream_status, first_byte_us, [total_us, bytes_received], warnings))| {
+            Finished {
+                grant,
+                ending,
+                usage,
+                upstream_status,
+                first_byte_us,
+                total_us,
+                bytes_received,
+                warnings,
+            }
+        },
+    );
     let offered = (model(), any::<Option<i64>>(), any::<Option<String>>())
         .prop_map(|(id, created, owned_by)| OfferedModel { id, created, owned_by });
     let failed = (any::<u16>(), ".{0,40}")

@@ -45,7 +45,8 @@ impl BaseUrl {
         }
         let origin = url.as_str().strip_suffix(url.path()).unwrap_or(url.as_str());
         let path = url.path().trim_end_matches('/');
-        let path = path.strip_suffix("/v1").unwrap_or(path).trim_end_matches('/');
+        let version = ["/v1beta", "/v1"].into_iter().find_map(|version| path.strip_suffix(version));
+        let path = version.unwrap_or(path).trim_end_matches('/');
         let is_public_https = url.scheme() == "https" && url.host().is_some_and(|host| is_public(&host));
         Ok(Self { text: format!("{origin}{path}"), is_public_https })
     }

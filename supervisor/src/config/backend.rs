@@ -1,5 +1,6 @@
 //! One backend of the configuration, as meant: its address, and everything that follows from its type.
 
+use dialect::Dialect;
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
 use ipc_proto::spec::{BackendKind, Credential, FakeSpec, Timeouts};
@@ -18,6 +19,8 @@ pub(super) struct CheckedBackend {
     pub(super) credential: Option<Credential>,
     /// How long to wait for what.
     pub(super) timeouts: Timeouts,
+    /// Whether the caller's own credentials go to it.
+    pub(super) takes_callers_key: bool,
     /// Whether to ask for usage in streams.
     pub(super) ask_for_usage: bool,
     /// How the fake behaves.
@@ -135,6 +138,7 @@ fn check_backend(
         catalog: catalog::Backend {
             name: backend.name.clone(),
             kind,
+            dialects: dialects(backend, kind, at, findings),
             priority: backend.priority,
             slots: slots(backend, at, findings),
             max_models: backend.max_models.exactly(),
@@ -150,21 +154,43 @@ fn check_backend(
             models: (!models.is_empty()).then(|| models.iter().map(|model| ModelName::new(model)).collect()),
         },
         credential: credential(backend, kind, at, findings),
+        takes_callers_key: backend.auth_type == AuthType::Passthrough,
         timeouts: timeouts(backend, at, findings),
         ask_for_usage: match (stream_usage, kind) {
             (StreamUsage::Never, _)
-            | (StreamUsage::Auto, BackendKind::OpenAi)
-            | (_, BackendKind::Anthropic) => false,
+            | (StreamUsage::Auto, BackendKind::OpenAi | BackendKind::OpenAiResponses)
+            | (_, BackendKind::Anthropic | BackendKind::Gemini) => false,
             (StreamUsage::Auto | StreamUsage::Always, _) => true,
         },
         fake: fake(backend, kind, &models, at, findings),
     }
 }
 
+/// The dialects that a backend speaks itself.
+fn dialects(
+    backend: &file::Backend,
+    kind: BackendKind,
+    at: &str,
+    findings: &mut Findings<'_>,
+) -> Vec<Dialect> {
+    let mut dialects = Vec::new();
+    for (index, named) in backend.dialects.iter().enumerate() {
+        let dialect = Dialect::from(*named);
+        if dialects.contains(&dialect) {
+            findings.odd(format!("{at}.dialects[{index}]"), "is there already");
+        } else {
+            dialects.push(dialect);
+        }
+    }
+    if dialects.is_empty() { kind.dialects().to_vec() } else { dialects }
+}
+
 fn kind(kind: file::Kind) -> BackendKind {
     match kind {
         file::Kind::OpenAi | file::Kind::Unsaid => BackendKind::OpenAi,
+        file::Kind::OpenAiResponses => BackendKind::OpenAiResponses,
         file::Kind::Anthropic => BackendKind::Anthropic,
+        file::Kind::Gemini => BackendKind::Gemini,
         file::Kind::Ollama => BackendKind::Ollama,
         file::Kind::LmStudio => BackendKind::LmStudio,
         file::Kind::LlamaCpp => BackendKind::LlamaCpp,
@@ -203,11 +229,20 @@ fn credential(
     at: &str,
     findings: &mut Findings<'_>,
 ) -> Option<Credential> {
+    if backend.auth_type == AuthType::Passthrough && backend.api_key.is_some() {
+        findings.odd(
+            format!("{at}.api_key"),
+            "is not used: with auth_type passthrough the caller's own key is sent",
+        );
+    }
     let key = backend.api_key.as_ref().map(file::Hidden::expose).filter(|key| !key.is_empty())?;
     findings.check_key_text(&format!("{at}.api_key"), key);
     let secret = Secret::new(key);
     match (backend.auth_type, kind) {
-        (AuthType::None, _) => None,
+        (AuthType::None | AuthType::Passthrough, _) => None,
+        (AuthType::XGoogApiKey, _) | (AuthType::Auto, BackendKind::Gemini) => {
+            Some(Credential::GoogleKey(secret))
+        }
         (AuthType::XApiKey, _) | (AuthType::Auto, BackendKind::Anthropic) => Some(Credential::ApiKey(secret)),
         (AuthType::Bearer | AuthType::Auto, _) => Some(Credential::Bearer(secret)),
     }

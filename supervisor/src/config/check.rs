@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dialect::translate::FormatMode;
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::secret::Secret;
-use ipc_proto::spec::{ClientLimits, ProbeSpec};
+use ipc_proto::spec::{ClientLimits, Compat, ProbeSpec};
 
 use super::address::is_loopback;
 use super::backend::millis_of;
@@ -94,6 +95,7 @@ pub(super) fn check(file: File, places: &BTreeMap<String, Place>, surroundings: 
         },
         health: health(&file.discovery),
         probe: probe(&file.discovery),
+        compat: compat(&file.compat),
         file,
     };
     Checked { config, problems: findings.problems, warnings: findings.warnings }
@@ -314,6 +316,19 @@ fn health(discovery: &file::Discovery) -> HealthPolicy {
     HealthPolicy {
         unhealthy_after_failed_probes: discovery.unhealthy_after_failed_polls,
         probe_interval_ms: discovery.enabled.then_some(interval_ms),
+    }
+}
+
+fn compat(written: &file::Compat) -> Compat {
+    Compat {
+        is_strict: written.translation == file::Translation::Strict,
+        pass_unknown: written.unknown_fields == file::UnknownFields::Pass,
+        format_mode: match written.response_format_mode {
+            file::ResponseFormatMode::Passthrough => FormatMode::Passthrough,
+            file::ResponseFormatMode::NormalizeJsonObject => FormatMode::NormalizeJsonObject,
+            file::ResponseFormatMode::StrictReject => FormatMode::StrictReject,
+        },
+        max_tokens: written.default_max_tokens,
     }
 }
 

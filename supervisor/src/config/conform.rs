@@ -130,8 +130,12 @@ impl Conformed {
 
     /// The elements; one that does not fit is replaced by an empty one, so that the others keep their numbers.
     fn fit_elements(&mut self, list: &[Node], schema: &Json, spot: &Spot<'_>) -> Json {
-        let is_object = Wants::of(schema).entries.is_some();
-        let empty = || if is_object { Json::Object(Map::new()) } else { Json::String(String::new()) };
+        let wants = Wants::of(schema);
+        let empty = || match wants.words.first() {
+            _ if wants.entries.is_some() => Json::Object(Map::new()),
+            Some(word) => Json::String((*word).to_owned()),
+            None => Json::String(String::new()),
+        };
         let fitted = list.iter().enumerate().map(|(index, node)| {
             self.fit(node, schema, &spot.element(index, node.place)).unwrap_or_else(empty)
         });

@@ -281,7 +281,7 @@ impl Default for Tui {
 }
 
 /// Switches for clients and backends with habits of their own.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Compat {
     /// What happens to `response_format` in requests.
@@ -293,6 +293,54 @@ pub struct Compat {
     /// context is rounded up to a power of two and never shrinks, the others stay as they were loaded. pin: all stay as
     /// they were loaded first. pass: they go to the engine as they are. strip: they are taken out.
     pub load_options: LoadOptions,
+    /// What happens when a request cannot be carried whole into the dialect of a backend. warn: it is sent, and what is
+    /// lost is named in the header `x-proxylm-warning` and in the history. strict: it is refused, naming the field.
+    pub translation: Translation,
+    /// What happens to fields that nobody knows when a request is translated for a server that may know them. pass: they
+    /// are sent under their names. drop: they are left out, and named like other losses.
+    pub unknown_fields: UnknownFields,
+    /// The limit of tokens for backends that want one (Anthropic) where the request names none.
+    #[schemars(range(min = 1))]
+    pub default_max_tokens: u64,
+    /// Whether the paths /openai/, /anthropic/, /gemini/ and those that begin with the name of a backend lead straight to a
+    /// backend, with the rest of the path and the body untouched.
+    pub native_prefixes: bool,
+}
+
+impl Default for Compat {
+    fn default() -> Self {
+        Self {
+            response_format_mode: ResponseFormatMode::default(),
+            stream_usage: StreamUsage::default(),
+            load_options: LoadOptions::default(),
+            translation: Translation::default(),
+            unknown_fields: UnknownFields::default(),
+            default_max_tokens: 4096,
+            native_prefixes: false,
+        }
+    }
+}
+
+/// What happens when a request cannot be carried whole.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Translation {
+    /// It is sent, and what is lost is named.
+    #[default]
+    Warn,
+    /// It is refused.
+    Strict,
+}
+
+/// What happens to fields that nobody knows.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownFields {
+    /// They are sent.
+    #[default]
+    Pass,
+    /// They are left out.
+    Drop,
 }
 
 /// What happens to `response_format` in requests.
@@ -302,6 +350,10 @@ pub enum ResponseFormatMode {
     /// Nothing.
     #[default]
     Passthrough,
+    /// `json_object` becomes a `json_schema` that any object fits: LM Studio refuses `json_object`.
+    NormalizeJsonObject,
+    /// `json_object` is refused.
+    StrictReject,
 }
 
 /// Whether backends are asked for token counts in streams.

@@ -107,11 +107,8 @@ const KEYS: &[(&str, &[&str])] = &[
     (
         "compat",
         &[
-            "translation",
-            "unknown_fields",
             "thinking",
             "ollama_api",
-            "native_prefixes",
             "meta_urls",
             "error_shape",
             "retired_models",
@@ -140,9 +137,7 @@ const KEYS: &[(&str, &[&str])] = &[
 const WORDS: &[(&str, &[&str])] = &[
     ("auth.mode", &["external", "any"]),
     ("routing.strategy", &["sticky_least_loaded", "least_loaded", "weighted_random", "single"]),
-    ("compat.response_format_mode", &["normalize_json_object", "strict_reject"]),
-    ("backends[].type", &["gemini", "bedrock"]),
-    ("backends[].auth_type", &["x-goog-api-key", "passthrough"]),
+    ("backends[].type", &["bedrock"]),
 ];
 
 #[cfg(test)]
@@ -163,6 +158,6 @@ mod tests {
         for unknown in ["proxy", "proxy.tsl", "backends[].url", "weight", "", "routing.models.auto"] {
             assert!(!is_later_key(unknown), "{unknown}");
         }
-        assert!(is_later_word("backends[].type", "gemini") && !is_later_word("backends[].type", "openai"));
+        assert!(is_later_word("backends[].type", "bedrock") && !is_later_word("backends[].type", "openai"));
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ipc_proto::ids::ModelName;
 use ipc_proto::secret::Secret;
-use ipc_proto::spec::{ClientLimits, ProbeSpec};
+use ipc_proto::spec::{ClientLimits, Compat, ProbeSpec};
 
 use self::backend::CheckedBackend;
 use self::scheduling::Scheduling;
@@ -86,6 +86,7 @@ pub struct Config {
     retry: RetryPolicy,
     health: HealthPolicy,
     probe: ProbeSpec,
+    compat: Compat,
     file: file::File,
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ipc_proto::ids::{BackendId, KeyId};
 use ipc_proto::secret::{Pepper, Secret};
-use ipc_proto::spec::{Access, ClientKey, ClientLimits, WorkerSpec};
+use ipc_proto::spec::{Access, ClientKey, ClientLimits, KnownBackend, WorkerSpec};
 
 use super::address::without_brackets;
 use super::backend::millis_of;
@@ -40,14 +40,30 @@ impl Config {
         Some(WorkerSpec {
             name: backend.catalog.name.clone(),
             kind: backend.catalog.kind,
+            takes_callers_key: backend.takes_callers_key,
             base_url: backend.catalog.url.clone(),
             credential: backend.credential.clone(),
             run_dir: run_dir.to_owned(),
             timeouts: backend.timeouts,
             probe: self.probe.clone(),
             ask_for_usage: backend.ask_for_usage,
+            dialects: backend.catalog.dialects.clone(),
+            compat: self.compat,
             fake: backend.fake.clone(),
         })
+    }
+
+    /// What frontends know of backends, the most preferred first.
+    pub fn known_backends(&self) -> Vec<KnownBackend> {
+        let mut known: Vec<_> = self.backends.iter().enumerate().collect();
+        known.sort_by_key(|(_, backend)| backend.catalog.priority);
+        let known = known.into_iter().map(|(index, backend)| KnownBackend {
+            id: backend_id(index),
+            name: backend.catalog.name.clone(),
+            kind: backend.catalog.kind,
+            takes_callers_key: backend.takes_callers_key,
+        });
+        known.collect()
     }
 
     /// What frontends know of keys: their digests under `pepper`.
@@ -67,6 +83,11 @@ impl Config {
     /// The bounds on what clients may do to one frontend.
     pub fn client_limits(&self) -> ClientLimits {
         self.limits
+    }
+
+    /// Whether paths that begin with the name of a backend lead straight to it.
+    pub fn native_prefixes(&self) -> bool {
+        self.file.compat.native_prefixes
     }
 
     /// Between two signs of life to a streaming client whose request waits, in milliseconds; 0: none are sent.

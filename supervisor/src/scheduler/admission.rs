@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use dialect::Endpoint;
+use dialect::{Endpoint, Task};
 use ipc_proto::control::{Admission, Class};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{BackendId, FrontendId, ModelName, RequestId};
-use ipc_proto::spec::BackendKind;
 
 use super::backend::{Backend, Health, Service};
+use super::catalog;
 use super::lane::LaneKey;
 use super::laws::Laws;
 use super::model::LoadNeed;
@@ -55,7 +55,8 @@ impl<L: Laws> Scheduler<L> {
         let arrived = Time(turn.now.0.saturating_sub(waited_us));
         let alias = self.catalog.aliases.get(&admission.model);
         let name = alias.map_or_else(|| admission.model.clone(), |alias| alias.model.clone());
-        let only = alias.and_then(|alias| alias.backend);
+        let only = admission.only.or(alias.and_then(|alias| alias.backend));
+        let name = if name.as_str().is_empty() { self.stand_in(only).unwrap_or(name) } else { name };
         let class = self.class_of(&admission);
         let request = Request {
             frontend,
@@ -76,6 +77,7 @@ impl<L: Laws> Scheduler<L> {
             live: 0,
             attempt: super::request::Attempt::default(),
             usage: dialect::Usage::default(),
+            warnings: String::new(),
             decisions: Vec::new(),
             last_failed: None,
             failure: None,
@@ -94,6 +96,14 @@ impl<L: Laws> Scheduler<L> {
             self.enter_queue(turn, id, 0);
             self.changes.newcomer = Some(id);
         }
+    }
+
+    /// The model for which a native call that names none counts: the one that its backend has at hand, so that it changes
+    /// nothing there.
+    fn stand_in(&self, only: Option<BackendId>) -> Option<ModelName> {
+        let backend = self.backends.get(&only?)?;
+        let held = backend.residents.latest().map(|resident| self.models.name(resident.model).clone());
+        held.or_else(|| backend.models_in_order().into_iter().next())
     }
 
     /// The lane of a request for the model `name`. A name that nobody lists gets no number of its own once the doors
@@ -119,7 +129,7 @@ impl<L: Laws> Scheduler<L> {
         } else {
             self.models.nobodys(&mut self.learner)
         };
-        LaneKey { model, dialect: admission.endpoint.dialect(), only, bound: None }
+        LaneKey { model, task: admission.endpoint.task(), only, bound: None }
     }
 
     /// What a request needs of the model in memory. Load options are of no account where no engine heeds them.
@@ -349,8 +359,15 @@ impl<L: Laws> Scheduler<L> {
             Failure::new(FailureKind::NoBackend, "no backend could be asked for its models yet")
                 .with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
         } else if !prospects.is_spoken {
-            let detail = format!("no backend that offers {model} answers {}", endpoint.path());
-            Failure::new(FailureKind::Untranslatable, detail)
+            let word = endpoint.as_str();
+            let told = format!(
+                "no backend that offers `{model}` can answer {word} requests, and none can be translated for it"
+            );
+            Failure::new(
+                FailureKind::Untranslatable,
+                format!("no backend that offers {model} answers {word}"),
+            )
+            .telling(told, None)
         } else if let Some(next_probe) = prospects.next_probe {
             Failure::new(FailureKind::NoBackend, format!("every backend that offers {model} is down"))
                 .with_retry_after_ms(until(next_probe))
@@ -371,14 +388,14 @@ impl<L: Laws> Scheduler<L> {
         for backend in self.backends.values() {
             prospects.is_anything_read |= backend.is_read();
             let is_allowed = lane.only.is_none_or(|only| only == backend.id);
-            if is_allowed && speaks(backend.spec.kind, lane) && backend.may_list_more() {
+            if is_allowed && can_do(&backend.spec, lane) && backend.may_list_more() {
                 return None;
             }
-            if !is_allowed || !backend.lists(name) {
+            if !is_allowed || !has(backend, lane, name) {
                 continue;
             }
             prospects.is_listed = true;
-            if !speaks(backend.spec.kind, lane) {
+            if !can_do(&backend.spec, lane) {
                 continue;
             }
             prospects.is_spoken = true;
@@ -405,8 +422,8 @@ fn draining(detail: &str) -> Failure {
     Failure::new(FailureKind::Draining, detail).with_retry_after_ms(Some(SHORTEST_RETRY_AFTER_MS))
 }
 
-fn speaks(kind: BackendKind, lane: &LaneKey) -> bool {
-    Endpoint::ALL.into_iter().any(|endpoint| endpoint.dialect() == lane.dialect && kind.speaks(endpoint))
+fn can_do(spec: &catalog::Backend, lane: &LaneKey) -> bool {
+    spec.dialects.iter().any(|dialect| lane.task.can_be_done_in(*dialect))
 }
 
 /// The backends that list `name`, up or down, best first.
@@ -431,5 +448,11 @@ fn candidates<'a>(
 
 /// Whether `backend`, up or down, can serve `lane`, whose model is `name`.
 pub(super) fn is_candidate(backend: &Backend, lane: &LaneKey, name: &ModelName) -> bool {
-    lane.only.is_none_or(|only| only == backend.id) && speaks(backend.spec.kind, lane) && backend.lists(name)
+    lane.only.is_none_or(|only| only == backend.id) && can_do(&backend.spec, lane) && has(backend, lane, name)
+}
+
+/// Whether `backend` has what `lane` asks for. What a native call is about only its backend knows: lists of models do not
+/// name everything.
+fn has(backend: &Backend, lane: &LaneKey, name: &ModelName) -> bool {
+    lane.task == Task::Native || backend.lists(name)
 }

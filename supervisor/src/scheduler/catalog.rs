@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dialect::Dialect;
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId, ModelName};
 use ipc_proto::spec::BackendKind;
@@ -42,6 +43,8 @@ pub struct Backend {
     pub name: String,
     /// What software.
     pub kind: BackendKind,
+    /// The dialects it speaks itself, the one it knows best first.
+    pub dialects: Vec<Dialect>,
     /// Its address as shown to operators.
     pub url: String,
     /// Lower is preferred.
@@ -67,8 +70,8 @@ impl Backend {
     /// Whether a change of model costs it anything, before anything is measured.
     pub fn swaps_at_first(&self) -> bool {
         self.serialize_by_model.unwrap_or(match self.kind {
-            BackendKind::Anthropic => false,
-            BackendKind::OpenAi => !self.is_hosted,
+            BackendKind::Anthropic | BackendKind::Gemini => false,
+            BackendKind::OpenAi | BackendKind::OpenAiResponses => !self.is_hosted,
             _ => true,
         })
     }
@@ -76,8 +79,8 @@ impl Backend {
     /// How many attempts it takes at once, before it has told.
     pub fn slots_at_first(&self) -> u32 {
         self.slots.unwrap_or(match self.kind {
-            BackendKind::Vllm | BackendKind::Anthropic => 8,
-            BackendKind::OpenAi if self.is_hosted => 8,
+            BackendKind::Vllm | BackendKind::Anthropic | BackendKind::Gemini => 8,
+            BackendKind::OpenAi | BackendKind::OpenAiResponses if self.is_hosted => 8,
             _ => 1,
         })
     }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use dialect::Dialect;
 use ipc_proto::control::{Directory, ModelEntry};
 use ipc_proto::ids::ModelName;
+use ipc_proto::spec::BackendKind;
 
 use super::backend::{Backend, Health, Service};
+use super::catalog;
 use super::laws::Laws;
 use super::timer::Timer;
 use super::{Effect, Phase, Scheduler, Turn};
@@ -69,6 +72,7 @@ impl<L: Laws> Scheduler<L> {
                     models.len() - 1
                 });
                 models[place].served_by.push(backend.spec.name.clone());
+                count_in(&mut models[place].counted_in, &backend.spec);
             }
         }
         for (alias, target) in &self.catalog.aliases {
@@ -115,5 +119,19 @@ fn entry(backend: &Backend, model: &ModelName, first_seen: i64) -> ModelEntry {
             .and_then(|offer| offer.owned_by.clone())
             .unwrap_or_else(|| NOBODY_IN_PARTICULAR.to_owned()),
         served_by: Vec::new(),
+        counted_in: Vec::new(),
+    }
+}
+
+/// Adds the dialects in which the backend counts tokens itself. An engine that speaks Anthropic's or Google's dialect beside
+/// its own need not have all of it.
+fn count_in(counted_in: &mut Vec<Dialect>, spec: &catalog::Backend) {
+    let dialect = match spec.kind {
+        BackendKind::Anthropic => Dialect::Anthropic,
+        BackendKind::Gemini => Dialect::Gemini,
+        _ => return,
+    };
+    if spec.dialects.contains(&dialect) && !counted_in.contains(&dialect) {
+        counted_in.push(dialect);
     }
 }

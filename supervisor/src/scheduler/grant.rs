@@ -340,6 +340,7 @@ impl<L: Laws> Scheduler<L> {
         }
         if let Some(request) = self.requests.get_mut(&id) {
             request.usage = finished.usage;
+            request.warnings.clone_from(&finished.warnings);
             request.attempt.upstream_status = finished.upstream_status.or(request.attempt.upstream_status);
             if is_swap && reach != Reach::Never && request.attempt.load_us.is_none() {
                 request.attempt.load_us = finished.first_byte_us;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dialect::Dialect;
+use dialect::Task;
 use ipc_proto::control::Class;
 use ipc_proto::ids::{BackendId, KeyId, RequestId};
 
@@ -14,8 +14,8 @@ use crate::clock::Time;
 pub(super) struct LaneKey {
     /// The model, by its real name and need.
     pub(super) model: ModelIx,
-    /// What the client speaks.
-    pub(super) dialect: Dialect,
+    /// What is wanted of it.
+    pub(super) task: Task,
     /// The only backend allowed, if an alias says so.
     pub(super) only: Option<BackendId>,
     /// The backend to which the strategy has bound them. It binds the strategy alone: others may serve them if it
@@ -91,7 +91,7 @@ type Row = BTreeMap<Place, Waiter>;
 /// The waiting requests with one choice of backends.
 #[derive(Debug)]
 pub(super) struct Lane {
-    /// The backends that have the model and speak the dialect, up or down, best first.
+    /// The backends that have the model and can do the task, up or down, best first.
     pub(super) candidates: Vec<BackendId>,
     /// Rows by the backend that is avoided and by standing: few, each by place.
     rows: BTreeMap<(Option<BackendId>, Standing), Row>,

@@ -1,9 +1,9 @@
 //! Loans: slots lent to frontends ahead of time, so that the next request of a kind need not ask.
 //!
 //! A loan is made where there is nothing to decide, for exactly what has just been let through: one model, one
-//! dialect, one key. It takes a slot until its worker says otherwise, like a grant. Used, it becomes the grant of the
+//! task, one key. It takes a slot until its worker says otherwise, like a grant. Used, it becomes the grant of the
 //! request that used it; unused, it is recalled as soon as somebody waits for its slot, or what it rests on changes.
-//! A request that is limited, or whose choice depends on anything beyond model, dialect and key, is never lent for.
+//! A request that is limited, or whose choice depends on anything beyond model, task and key, is never lent for.
 
 use std::collections::BTreeSet;
 
@@ -131,7 +131,7 @@ impl<L: Laws> Scheduler<L> {
             worker,
             model: purpose.model.clone(),
             upstream_model: (*upstream != purpose.model).then(|| upstream.clone()),
-            dialect: purpose.lane.dialect,
+            task: purpose.lane.task,
             key: purpose.key,
             ttl_ms: LOAN_TTL_MS,
             come_within_ms: TTL_MS,

@@ -260,17 +260,17 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use dialect::Dialect;
+    use dialect::Task;
     use ipc_proto::ids::ModelName;
 
     use super::*;
     use crate::scheduler::learner::Learner;
     use crate::scheduler::model::{LoadNeed, Models};
 
-    fn key(dialect: Dialect) -> LaneKey {
+    fn key(task: Task) -> LaneKey {
         let (mut models, mut learner) = (Models::default(), Learner::default());
         let model = models.intern(&ModelName::new("m"), &LoadNeed::Any, &mut learner);
-        LaneKey { model, dialect, only: None, bound: None }
+        LaneKey { model, task, only: None, bound: None }
     }
 
     fn waiter(order: u64, class: Class) -> Waiter {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_lane_serves_by_place_and_passes_over_those_that_avoid_the_backend() {
-        let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
+        let (mut queue, lane) = (Queue::default(), key(Task::Chat));
         let avoiding = Waiter { avoided: Some(BackendId(7)), ..waiter(1, Class::Interactive) };
         assert!(queue.insert(lane, waiter(2, Class::Interactive), Time(2), Vec::new));
         assert!(!queue.insert(lane, avoiding, Time(2), Vec::new));
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn batch_requests_yield_until_they_are_ripe() {
-        let lane = key(Dialect::OpenAi);
+        let lane = key(Task::Chat);
         let filled = || {
             let mut queue = Queue::default();
             queue.insert(lane, waiter(1, Class::Batch), Time(3), Vec::new);
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_client_is_a_stranger_to_a_model_for_which_it_has_nothing_waiting() {
-        let (mut queue, lane) = (Queue::default(), key(Dialect::OpenAi));
+        let (mut queue, lane) = (Queue::default(), key(Task::Chat));
         queue.insert(lane, waiter(5, Class::Interactive), Time(0), Vec::new);
         let waiting = queue.of(lane.model);
         assert!(!waiting.has_due_stranger_to(&[].into_iter(), Time(4)), "not due yet");

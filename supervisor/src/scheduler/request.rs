@@ -95,6 +95,8 @@ pub(super) struct Request {
     pub(super) live: u32,
     pub(super) attempt: Attempt,
     pub(super) usage: Usage,
+    /// What could not be carried into the backend's dialect.
+    pub(super) warnings: String,
     /// Why it was sent where it was, attempt by attempt.
     pub(super) decisions: Vec<Decision>,
     pub(super) last_failed: Option<BackendId>,
@@ -345,6 +347,7 @@ impl<L: Laws> Scheduler<L> {
             load_us: request.attempt.load_us,
             first_byte_us: end.and_then(|end| end.first_byte_us),
             total_us: end.map(|end| end.total_us),
+            warnings: request.warnings.clone(),
             input_tokens: request.usage.input_tokens,
             output_tokens: request.usage.output_tokens,
             cached_tokens: request.usage.cached_tokens,

@@ -87,6 +87,7 @@ impl<L: Laws> World<'_, L> {
             class: Some(job.class),
             load: LoadOptions::default(),
             under: None,
+            only: None,
         };
         self.said.push_back(Event::Admit { frontend: FRONTEND, admission: Box::new(admission) });
         if let Some(patience) = job.patience {
@@ -238,6 +239,7 @@ impl<L: Laws> World<'_, L> {
             first_byte_us: is_complete.then_some(total_us),
             total_us,
             bytes_received: 0,
+            warnings: String::new(),
         };
         self.said.push_back(Event::Finished { worker, finished: Box::new(finished) });
     }

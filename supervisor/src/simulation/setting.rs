@@ -126,6 +126,7 @@ impl Setting {
         Backend {
             name: server.name.clone(),
             kind: BackendKind::LmStudio,
+            dialects: BackendKind::LmStudio.dialects().to_vec(),
             url: format!("http://{}", server.name),
             priority: server.priority,
             slots: Some(self.slots(server)),

@@ -21,6 +21,7 @@ const DEFAULT_LIMIT: u32 = 100;
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/001_requests.sql")),
     M::up(include_str!("migrations/002_observations.sql")),
+    M::up(include_str!("migrations/003_warnings.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -11,7 +11,7 @@ use rusqlite::{Row, Statement};
 const FIXED: [&str; 9] =
     ["exchange", "id", "client", "model", "endpoint", "stream", "arrived_unix_us", "request_bytes", "class"];
 /// Columns that every later write of the same request replaces.
-const CHANGING: [&str; 21] = [
+const CHANGING: [&str; 22] = [
     "state",
     "backend",
     "attempts",
@@ -21,6 +21,7 @@ const CHANGING: [&str; 21] = [
     "upstream_status",
     "error_code",
     "error",
+    "warnings",
     "started_unix_us",
     "ended_unix_us",
     "queue_us",
@@ -83,6 +84,7 @@ pub(super) fn write(
         record.upstream_status,
         record.error_code,
         record.error,
+        record.warnings,
         record.started_unix_us,
         record.ended_unix_us,
         record.queue_us.map(signed),
@@ -122,6 +124,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<RequestRecord> {
         waiting: None,
         error_code: row.get("error_code")?,
         error: row.get("error")?,
+        warnings: row.get("warnings")?,
         started_unix_us: row.get("started_unix_us")?,
         ended_unix_us: row.get("ended_unix_us")?,
         queue_us: count(row, "queue_us")?,
@@ -169,12 +172,7 @@ pub(super) fn word<T>(row: &Row<'_>, column: &str, parse: fn(&str) -> Option<T>)
 
 /// The word for an endpoint in every table.
 pub(super) fn endpoint_word(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::ChatCompletions => "chat_completions",
-        Endpoint::Completions => "completions",
-        Endpoint::Embeddings => "embeddings",
-        Endpoint::Messages => "messages",
-    }
+    endpoint.as_str()
 }
 
 /// The endpoint with this word.

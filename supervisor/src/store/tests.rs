@@ -31,6 +31,7 @@ fn record(number: u32, state: RequestState) -> RequestRecord {
         waiting: None,
         error_code: String::new(),
         error: String::new(),
+        warnings: String::new(),
         arrived_unix_us: 1_700_000_000_000_000 + i64::from(number),
         started_unix_us: Some(1_700_000_000_000_001),
         ended_unix_us: None,

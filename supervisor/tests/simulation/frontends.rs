@@ -76,7 +76,7 @@ impl<L: Laws> World<L> {
         let model = self.dice.pick(&self.scenario.names);
         self.minted += 1;
         let request = RequestId(self.minted << 64 | 0x5eed);
-        let endpoint = if self.dice.per_mille(30) { Endpoint::Messages } else { Endpoint::ChatCompletions };
+        let endpoint = if self.dice.per_mille(30) { Endpoint::Embeddings } else { Endpoint::ChatCompletions };
         let loan = self.loan_for(frontend, &model, endpoint);
         let hold = loan.as_ref().map_or(Hold::Waits, |loan| Hold::Going(loan.grant, loan.worker));
         let it = self.frontends.get_mut(&frontend).expect("it is open");
@@ -96,6 +96,7 @@ impl<L: Laws> World<L> {
             class: None,
             load: dialect::load::LoadOptions::default(),
             under: loan.as_ref().map(|loan| loan.grant),
+            only: None,
         };
         self.frontend_says(frontend, Event::Admit { frontend, admission: Box::new(admission) });
         if let Some(loan) = loan {
@@ -134,7 +135,7 @@ impl<L: Laws> World<L> {
             }
             is_good
         });
-        let fits = |loan: &StandingGrant| loan.model == *model && loan.dialect == endpoint.dialect();
+        let fits = |loan: &StandingGrant| loan.model == *model && loan.task == endpoint.task();
         let place = it.loans.iter().position(|(_, loan)| fits(loan));
         let loan = place.map(|place| it.loans.remove(place).1);
         for grant in old {

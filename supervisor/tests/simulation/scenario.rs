@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dialect::Dialect;
 use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::spec::BackendKind;
 use supervisor::scheduler::catalog::{
@@ -123,6 +124,7 @@ fn backend(dice: &mut Dice, id: u32, models: &[ModelName]) -> Backend {
     Backend {
         name: format!("b{id}"),
         kind: dice.pick(&[BackendKind::LmStudio, BackendKind::OpenAi, BackendKind::Fake]),
+        dialects: vec![dice.pick(&[Dialect::OpenAi, Dialect::OpenAi, Dialect::Anthropic])],
         url: format!("http://b{id}"),
         priority: dice.pick(&[1, 2, 3]),
         slots: Some(dice.few(1, 4)),

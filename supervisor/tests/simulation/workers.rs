@@ -194,6 +194,7 @@ impl<L: Laws> World<L> {
             first_byte_us: None,
             total_us: 1000,
             bytes_received: 0,
+            warnings: String::new(),
         };
         self.worker_says(worker, Event::Finished { worker, finished: Box::new(finished) });
     }

@@ -124,6 +124,7 @@ impl Desk {
             class: None,
             load: LoadOptions::default(),
             under: None,
+            only: None,
         };
         self.tell(Event::Admit { frontend: FRONTEND, admission: Box::new(admission) })
     }
@@ -146,6 +147,7 @@ impl Desk {
             first_byte_us: Some(500_000),
             total_us: 2_000_000,
             bytes_received: 1000,
+            warnings: String::new(),
         };
         let took = self.tell(Event::Finished { worker, finished: Box::new(finished) });
         let outcome = Outcome { status: 200, failure: None, first_byte_us: None, total_us: 1, bytes_sent: 1 };

@@ -1,6 +1,7 @@
 //! The benchmark: proxylm beside a direct connection and nginx, in one run, in interleaved rounds.
 //!
-//! `cargo run --release -p bench -- scheduling` compares the scheduling strategies in simulated worlds instead.
+//! `cargo run --release -p bench -- scheduling` compares the scheduling strategies in simulated worlds instead, and
+//! `… -- translation` what a translated stream costs beside a copied one.
 //! `cargo run --release -p bench` builds proxylm, measures and prints a table. It installs nothing; without nginx
 //! or strace their figures are left out, and the table says so.
 
@@ -19,6 +20,7 @@ mod sketch;
 mod statistics;
 mod syscalls;
 mod target;
+mod translation;
 mod trouble;
 mod turns;
 mod upstream;
@@ -68,6 +70,8 @@ enum Role {
     Scheduling(scheduling::Scheduling),
     /// Draws the turns of a run of the demo, as SVG.
     Turns(turns::Turns),
+    /// Measures what translation costs beside copying.
+    Translation(translation::Translation),
     /// Plays the upstream; the benchmark starts it by itself.
     #[command(hide = true)]
     Upstream,
@@ -102,6 +106,10 @@ async fn act(cli: Cli) -> Result<ExitCode, Trouble> {
         Some(Role::Turns(options)) => {
             turns::draw(&options).await?;
             return Ok(ExitCode::SUCCESS);
+        }
+        Some(Role::Translation(options)) => {
+            let is_cheap = translation::measure(&options).await?;
+            return Ok(if is_cheap { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         None => {}
     }

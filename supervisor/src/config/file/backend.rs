@@ -1,5 +1,6 @@
 //! The keys of one backend, as written.
 
+use dialect::Dialect;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::values::{Count, Hidden, OverflowAfter, Switch};
 pub struct Backend {
     /// Its name: 1 to 64 letters, digits, dots, dashes or underscores. No two backends share one.
     pub name: String,
-    /// Its address: http or https, host, port, and a path if it has one. A /v1 at the end makes no difference.
+    /// Its address: http or https, host, port, and a path if it has one. A /v1 or /v1beta at the end makes no difference.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// What software it is.
@@ -20,7 +21,7 @@ pub struct Backend {
     pub kind: Kind,
     /// Which backend is preferred among those that could serve: the lower number.
     pub priority: i32,
-    /// How many requests it gets at once. auto: what it says of itself; else 8 for vllm, anthropic and openai on the
+    /// How many requests it gets at once. auto: what it says of itself; else 8 for vllm, anthropic, gemini, and openai on the
     /// public internet with https, and 1 for the others.
     pub slots: Count<1, 65_535>,
     /// Another name for slots; 0 is auto.
@@ -30,7 +31,7 @@ pub struct Backend {
     /// How many models it holds at once. auto: what it says of itself; else 1.
     pub max_models: Count<1, 65_535>,
     /// Whether a change of model costs it a load: then it is never asked for one model more while those it holds are
-    /// answering. auto: yes, except for anthropic and for openai on the public internet with https, until measured.
+    /// answering. auto: yes, except for anthropic, gemini, and for openai on the public internet with https, until measured.
     pub serialize_by_model: Switch,
     /// It gets only requests that have waited so long, in seconds: for a service that costs money, or a slow machine.
     /// 0: those that no other backend can begin at once. off: it serves like any other. auto: 0 if a change of model
@@ -59,8 +60,13 @@ pub struct Backend {
     /// The key to show it. null or empty: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Hidden>,
-    /// How the key is shown. auto: x-api-key for anthropic, else as a bearer token.
+    /// How the key is shown. auto: x-api-key for anthropic, x-goog-api-key for gemini, else as a bearer token. passthrough: the
+    /// caller's own key is shown in place of one of ours.
     pub auth_type: AuthType,
+    /// The APIs it speaks itself, the one it knows best first; requests in others are translated into that one. Empty: by its
+    /// type (openai-responses: openai-responses, openai; ollama: openai, ollama; else the one that the type is named for, or
+    /// openai).
+    pub dialects: Vec<DialectName>,
     /// The models it has. Empty: whatever it lists.
     pub models: Vec<String>,
     /// How the fake behaves; only for type fake.
@@ -88,6 +94,7 @@ impl Default for Backend {
             connect_timeout_seconds: 10,
             api_key: None,
             auth_type: AuthType::Auto,
+            dialects: Vec::new(),
             models: Vec::new(),
             fake: None,
         }
@@ -104,8 +111,13 @@ pub enum Kind {
     /// The same as openai.
     #[serde(rename = "")]
     Unsaid,
+    /// OpenAI's API with its Responses.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
     /// Anthropic's API.
     Anthropic,
+    /// Google's Gemini API.
+    Gemini,
     /// Ollama.
     Ollama,
     /// LM Studio.
@@ -116,6 +128,36 @@ pub enum Kind {
     Vllm,
     /// Nobody: made-up answers, for demonstrations and tests.
     Fake,
+}
+
+/// An API that a backend may speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DialectName {
+    /// OpenAI's chat completions, completions and embeddings.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// OpenAI's Responses.
+    #[serde(rename = "openai-responses")]
+    OpenAiResponses,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's Gemini API.
+    Gemini,
+    /// Ollama's own API.
+    Ollama,
+}
+
+impl From<DialectName> for Dialect {
+    fn from(name: DialectName) -> Self {
+        match name {
+            DialectName::OpenAi => Self::OpenAi,
+            DialectName::OpenAiResponses => Self::Responses,
+            DialectName::Anthropic => Self::Anthropic,
+            DialectName::Gemini => Self::Gemini,
+            DialectName::Ollama => Self::Ollama,
+        }
+    }
 }
 
 /// How a key is shown to a backend.
@@ -129,6 +171,10 @@ pub enum AuthType {
     Bearer,
     /// x-api-key
     XApiKey,
+    /// x-goog-api-key
+    XGoogApiKey,
+    /// The caller's own key goes to the backend, as the caller sent it.
+    Passthrough,
     /// Not at all.
     None,
 }

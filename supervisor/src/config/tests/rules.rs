@@ -91,8 +91,8 @@ fn cfg_03_every_rule_of_the_middle_sections_broken_once_names_section_and_key() 
         (section("tui: {show_completed_minutes: -1}"), "tui.show_completed_minutes: must be at least 0"),
         (section("tui: 30"), "tui: expected a section"),
         (
-            section("compat: {response_format_mode: strict_reject}"),
-            "compat.response_format_mode: strict_reject is not available",
+            section("compat: {response_format_mode: strict}"),
+            "compat.response_format_mode: unknown value \"strict\"; did you mean strict_reject?",
         ),
     ]);
 }
@@ -110,7 +110,8 @@ fn cfg_03_every_rule_of_backends_broken_once_names_section_and_key() {
             backend("api_key: é"),
             "backends[0].api_key: holds a space or a character that a header cannot carry",
         ),
-        (backend("auth_type: passthrough"), "backends[0].auth_type: passthrough is not available"),
+        (backend("auth_type: basic"), "backends[0].auth_type: unknown value"),
+        (backend("dialects: [claude]"), "backends[0].dialects[0]: unknown value \"claude\""),
         (backend("models: qwen"), "backends[0].models: expected a list"),
         (backend("models: [7]"), "backends[0].models[0]: expected text"),
         (backend("fake: {}"), "backends[0].fake: is only for type fake, and \"srv1\" is openai"),
@@ -160,14 +161,25 @@ fn cfg_05_a_bad_address_names_the_backend() {
 
 #[test]
 fn cfg_06_types_are_known_and_others_refused() {
-    for kind in ["''", "openai", "ollama", "lmstudio", "llamacpp", "anthropic", "vllm", "OpenAI"] {
+    for kind in [
+        "''",
+        "openai",
+        "openai-responses",
+        "gemini",
+        "ollama",
+        "lmstudio",
+        "llamacpp",
+        "anthropic",
+        "vllm",
+        "OpenAI",
+    ] {
         loaded(&backend(&format!("type: {kind}")));
     }
     assert!(
         problems(&backend("type: olama"))[0]
             .ends_with("backends[0].type: unknown value \"olama\"; did you mean ollama?")
     );
-    assert!(problems(&backend("type: gemini"))[0].contains("gemini is not available in this version"));
+    assert!(problems(&backend("type: bedrock"))[0].contains("bedrock is not available in this version"));
 }
 
 #[test]

@@ -93,10 +93,5 @@ impl Sum {
 
 /// Where an endpoint stands in an array with a place for each.
 pub(super) fn place(endpoint: Endpoint) -> usize {
-    match endpoint {
-        Endpoint::ChatCompletions => 0,
-        Endpoint::Completions => 1,
-        Endpoint::Embeddings => 2,
-        Endpoint::Messages => 3,
-    }
+    endpoint.index()
 }

@@ -25,6 +25,7 @@ pub(super) fn backend(name: &str, priority: i32, models: &[&str]) -> Backend {
     Backend {
         name: name.to_owned(),
         kind: BackendKind::LmStudio,
+        dialects: BackendKind::LmStudio.dialects().to_vec(),
         url: format!("http://{name}"),
         priority,
         slots: Some(1),
@@ -41,6 +42,7 @@ pub(super) fn backend(name: &str, priority: i32, models: &[&str]) -> Backend {
 pub(super) fn cloud(name: &str, priority: i32, models: &[&str]) -> Backend {
     Backend {
         kind: BackendKind::OpenAi,
+        dialects: BackendKind::OpenAi.dialects().to_vec(),
         slots: Some(4),
         serialize_by_model: Some(false),
         ..backend(name, priority, models)
@@ -154,6 +156,7 @@ impl House {
             class: None,
             load: dialect::load::LoadOptions::default(),
             under: None,
+            only: None,
         }
     }
 
@@ -228,6 +231,7 @@ impl House {
             first_byte_us: Some(700),
             total_us: 2_000_000,
             bytes_received: 5,
+            warnings: String::new(),
         };
         self.tell(Event::Finished { worker, finished: Box::new(finished) });
     }
@@ -259,6 +263,7 @@ impl House {
             first_byte_us: Some(load_ms * 1000),
             total_us: (load_ms + answer_ms) * 1000,
             bytes_received: 5,
+            warnings: String::new(),
         };
         self.tell(Event::Finished { worker, finished: Box::new(finished) });
         self.close(request, 200, None);

@@ -63,6 +63,7 @@ fn finish(house: &mut House, grant: GrantId, ending: Ending) {
         first_byte_us: Some(700),
         total_us: 900,
         bytes_received: 5,
+        warnings: String::new(),
     };
     house.tell(Event::Finished { worker: worker(1), finished: Box::new(finished) });
 }

@@ -1,9 +1,9 @@
 //! Who is sent away, when, and with which word.
 
-use dialect::Endpoint;
+use dialect::{Dialect, Endpoint};
 use ipc_proto::control::ProbeFailureKind;
 use ipc_proto::failure::FailureKind;
-use ipc_proto::ids::RequestId;
+use ipc_proto::ids::{BackendId, RequestId};
 use ipc_proto::operator::RequestState;
 
 use super::house::aliased;
@@ -27,12 +27,35 @@ fn an_unknown_model_is_refused_and_recorded_once_the_frontend_has_spoken() {
 }
 
 #[test]
-fn a_model_that_is_only_there_in_another_dialect_is_untranslatable() {
-    let mut house = House::with(vec![cloud("a", 1, &["m"])]);
-    let mut admission = house.admission("m");
-    admission.endpoint = Endpoint::Messages;
+fn what_no_backend_of_the_model_can_do_is_untranslatable() {
+    let dialects = vec![Dialect::Anthropic];
+    let anthropic = crate::scheduler::catalog::Backend { dialects, ..cloud("a", 1, &["m"]) };
+    let mut house = House::with(vec![anthropic]);
+    for (endpoint, expected) in [
+        (Endpoint::Embeddings, Some(FailureKind::Untranslatable)),
+        (Endpoint::Completions, Some(FailureKind::Untranslatable)),
+        (Endpoint::GeminiCountTokens, Some(FailureKind::Untranslatable)),
+        (Endpoint::CountTokens, None),
+        (Endpoint::Responses, None),
+    ] {
+        let mut admission = house.admission("m");
+        admission.endpoint = endpoint;
+        let id = house.admit(admission);
+        assert_eq!(kind(&house, id), expected, "{endpoint:?}");
+    }
+}
+
+#[test]
+fn a_native_call_goes_to_its_backend_and_changes_no_model_there() {
+    let mut house = House::with(vec![backend("a", 1, &["m"]), backend("b", 2, &["n"])]);
+    let before = house.ask("n");
+    house.complete(before);
+    let mut admission = house.admission("");
+    (admission.endpoint, admission.only) = (Endpoint::Native, Some(BackendId(1)));
     let id = house.admit(admission);
-    assert_eq!(kind(&house, id), Some(FailureKind::Untranslatable));
+    assert_eq!(house.place(id), "b");
+    assert!(!house.record(id).swap);
+    assert_eq!(house.record(id).model, "");
 }
 
 #[test]
