@@ -145,7 +145,7 @@ fn nothing_panics(client: Dialect, backend: Dialect, bytes: &[u8], places: &[(In
 }
 
 /// The dialects that are asked about.
-const SPOKEN: &[Dialect] = &[Dialect::OpenAi, Dialect::Responses, Dialect::Gemini, Dialect::Ollama];
+const SPOKEN: &[Dialect] = &Dialect::ALL;
 
 proptest! {
     #[test]

@@ -78,7 +78,7 @@ fn a_stream_is_read_again(a: Dialect, b: Dialect, reply: &Reply) {
 }
 
 /// The dialects that are asked about.
-const SPOKEN: &[Dialect] = &[Dialect::OpenAi, Dialect::Responses, Dialect::Gemini, Dialect::Ollama];
+const SPOKEN: &[Dialect] = &Dialect::ALL;
 
 proptest! {
     #[test]

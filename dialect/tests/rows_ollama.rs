@@ -470,7 +470,6 @@ fn a_client_of_gemini_reaches_ollama() {
 // Requests of Anthropic's clients.
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t02_t04_t19_instructions_stay_in_order() {
     let body = anthropic(json!({
         "system": [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}],
@@ -491,7 +490,6 @@ fn t02_t04_t19_instructions_stay_in_order() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t18_a_billing_line_is_left_out() {
     let line = "x-anthropic-billing-header: cc_version=2.1.37; cch=0f3a1;";
     let system = json!([{"type": "text", "text": line}, {"type": "text", "text": "You are."}]);
@@ -503,7 +501,6 @@ fn t18_a_billing_line_is_left_out() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t05_t08_t09_t10_tr_01_results_come_first_and_pictures_after_them() {
     let source = json!({"type": "base64", "media_type": "image/png", "data": PNG});
     let use_of = |id: &str, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {}});
@@ -527,7 +524,6 @@ fn t05_t08_t09_t10_tr_01_results_come_first_and_pictures_after_them() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t11_t12_t13_t15_t22_t26_settings_are_kept_or_named() {
     let body = anthropic(json!({
         "tools": [
@@ -558,7 +554,6 @@ fn t11_t12_t13_t15_t22_t26_settings_are_kept_or_named() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t20_t29_thoughts_are_kept_and_sealed_ones_leave_no_empty_turn() {
     let body = anthropic(json!({"messages": [
         {"role": "user", "content": "Hi"},
@@ -575,7 +570,6 @@ fn t20_t29_thoughts_are_kept_and_sealed_ones_leave_no_empty_turn() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn t31_t32_t33_t34_t36_t44_a_stream_becomes_blocks_one_after_the_other() {
     let events = events(
         Anthropic,
@@ -601,7 +595,6 @@ fn t31_t32_t33_t34_t36_t44_a_stream_becomes_blocks_one_after_the_other() {
 }
 
 #[test]
-#[ignore = "needs Anthropic"]
 fn a_client_of_ollama_reaches_anthropic() {
     let body = json!({"model": "m", "prompt": "Why?", "system": "Be brief.", "think": false, "options": {"temperature": 0.5}});
     let (out, _) = sent(OllamaGenerate, Anthropic, &body);

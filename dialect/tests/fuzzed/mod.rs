@@ -10,7 +10,7 @@ mod bodies;
 
 /// The dialects that the others are translated into.
 pub(crate) const SPOKEN: &[Dialect] =
-    &[Dialect::OpenAi, Dialect::Responses, Dialect::Gemini, Dialect::Ollama];
+    &Dialect::ALL;
 
 const ENGINES: [Engine; 4] = [Engine::Provider, Engine::Ollama, Engine::LlamaCpp, Engine::Other];
 
