@@ -104,6 +104,21 @@ fn tq_04_sound_is_refused_by_its_path() {
 }
 
 #[test]
+fn tr_05_a_document_is_read_if_it_is_text() {
+    let with = |data: &str| {
+        let file = json!({"type": "file", "file": {"filename": "a", "file_data": data}});
+        openai(json!({"messages": [{"role": "user", "content": [file, {"type": "text", "text": "Why?"}]}]}))
+    };
+    let (out, losses) = sent(ChatCompletions, Ollama, &with("data:text/plain;base64,SGVsbG8="));
+    assert_eq!(out["messages"][0]["content"], json!("a\nHello\nWhy?"));
+    assert!(losses.is_empty());
+    for data in ["data:application/pdf;base64,JVBERi0=", "data:text/plain;base64,/w=="] {
+        let unfit = translate(ChatCompletions, Ollama, &with(data)).err().expect("it cannot be carried");
+        assert!(unfit.field.starts_with("messages[0].content[0]") && unfit.is_good_elsewhere, "{unfit}");
+    }
+}
+
+#[test]
 fn tq_05_06_t57_t59_instructions_in_every_form_stay_where_they_are() {
     let body = openai(json!({"messages": [
         {"role": "developer", "content": [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]},
@@ -189,6 +204,16 @@ fn tq_14_a_custom_tool_is_told_as_a_function() {
     let function = &out["tools"][0]["function"];
     assert_eq!(function["name"], json!("patch"));
     assert_eq!(function["parameters"]["required"], json!(["input"]));
+
+    let call = json!({"id": "a", "type": "custom", "custom": {"name": "patch", "input": "*** \"x\""}});
+    let body = openai(json!({"messages": [
+        {"role": "user", "content": "Go"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "done"}
+    ]}));
+    let (out, _) = sent(ChatCompletions, Ollama, &body);
+    let function = json!({"index": 0, "name": "patch", "arguments": {"input": "*** \"x\""}});
+    assert_eq!(out["messages"][1]["tool_calls"][0]["function"], function);
 }
 
 #[test]
@@ -598,7 +623,6 @@ fn a_client_of_ollama_reaches_anthropic() {
 // Clients of Responses.
 
 #[test]
-#[ignore = "needs Responses"]
 fn t96_t99_t103_a_client_of_responses_reaches_ollama() {
     let body = json!({
         "model": "m", "instructions": "Be brief.", "max_output_tokens": 50, "store": false,

@@ -72,6 +72,10 @@ fn t04_19_all_instructions_are_kept_in_order_and_apart() {
     let expected = json!([{"role": "system", "content": "One.\nTwo."}, {"role": "system", "content": "Three."},
         {"role": "user", "content": "Hi"}]);
     assert_eq!(sent.json()["messages"], expected);
+    // Templates of several models have room for one message of instructions.
+    let sent = on(Engine::LlamaCpp, &body).unwrap().json();
+    assert_eq!(sent["messages"][0], json!({"role": "system", "content": "One.\nTwo.\nThree."}));
+    assert_eq!(sent["messages"][1]["role"], "user");
 }
 
 #[test]

@@ -85,12 +85,19 @@ fn t22_23_tr_08_thinking_is_asked_for_in_the_words_of_the_server() {
     assert_eq!(to(Engine::Vllm, &off).json()["chat_template_kwargs"], json!({"enable_thinking": false}));
     // Models without thinking refuse any word about it.
     assert_eq!(to(Engine::Provider, &off).json().get("reasoning_effort"), None);
-    let format =
-        json!({"type": "json_schema", "schema": {"type": "object", "properties": {"z": {}, "a": {}}}});
-    let sent = to(Engine::Provider, &json!({"output_config": {"effort": "medium", "format": format}})).json();
+    let open = json!({"type": "object", "properties": {"z": {}, "a": {}}});
+    let closed = with(open.clone(), &json!({"required": ["z", "a"], "additionalProperties": false}));
+    let asked = |schema: &Value| {
+        let format = json!({"type": "json_schema", "schema": schema});
+        to(Engine::Provider, &json!({"output_config": {"effort": "medium", "format": format}}))
+    };
+    let sent = asked(&open);
+    assert!(sent.losses[0].starts_with("output_config.format: OpenAI does not follow"), "{:?}", sent.losses);
+    assert_eq!(sent.json()["response_format"]["json_schema"], json!({"name": "response", "schema": open}));
+    let sent = asked(&closed).json();
     assert_eq!(sent["reasoning_effort"], "medium");
-    let expected =
-        json!({"type": "json_schema", "json_schema": {"name": "response", "schema": format["schema"]}});
+    let expected = json!({"name": "response", "schema": closed, "strict": true});
+    let expected = json!({"type": "json_schema", "json_schema": expected});
     assert_eq!(sent["response_format"], expected);
 }
 

@@ -230,7 +230,7 @@ fn write_format(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit> {
             inner.put("name", &names::name(name));
             inner.put_some("description", description.as_deref());
             inner.put("schema", schema);
-            inner.put_some("strict", strict.as_ref());
+            inner.put_some("strict", task.strictness(*strict, Some(schema), &said.at).as_ref());
         }
     }
     outer.put("type", "json_schema");
@@ -257,9 +257,10 @@ pub(super) fn write_extras(task: &mut Task<'_>, body: &mut Object) {
 fn says_nothing(origin: Dialect, extra: &Extra) -> bool {
     let value = extra.value.as_str();
     match (origin, extra.name.as_str()) {
+        _ if matches!(value, "[]" | "{}") => true,
         (_, "store" | "background") => value == "false",
         (Dialect::Responses, "truncation") => value == "\"disabled\"",
-        (Dialect::Responses, "include") => matches!(value, "[]" | r#"["reasoning.encrypted_content"]"#),
+        (Dialect::Responses, "include") => value == r#"["reasoning.encrypted_content"]"#,
         (Dialect::Responses, "stream_options" | "prompt_cache_retention") => true,
         _ => false,
     }
