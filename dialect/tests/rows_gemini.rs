@@ -321,7 +321,7 @@ fn what_gemini_does_not_have_is_named_or_refused() {
         {"type": "text", "text": "Hi"},
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "high"}},
     ]}], "seed": 5_000_000_000_u64, "min_p": 0.1, "repetition_penalty": 1.1, "n": 9, "metadata": {"a": "b"}, "prompt_cache_key": "k",
-        "store": true, "service_tier": "flex", "tools": [{"type": "web_search"}, {"type": "function", "function": {"name": "f", "strict": true}}]});
+        "store": true, "service_tier": "scale", "tools": [{"type": "web_search"}, {"type": "function", "function": {"name": "f", "strict": true}}]});
     let lost = openai(SECOND, &body).lost();
     for field in [
         "messages[0].name",
