@@ -9,9 +9,11 @@ use crate::control::{Class, Waiting};
 use crate::spec::BackendKind;
 
 mod decision;
+mod event;
 mod learned;
 
 pub use self::decision::{Candidate, Decision, Explanation};
+pub use self::event::{Event, LogLevel, LogLine, Subscription, ToOperator};
 pub use self::learned::{Confidence, LearnedView};
 
 /// One question or order.
