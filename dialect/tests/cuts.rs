@@ -145,7 +145,7 @@ fn nothing_panics(client: Dialect, backend: Dialect, bytes: &[u8], places: &[(In
 }
 
 /// The dialects that are asked about.
-const SPOKEN: &[Dialect] = &[Dialect::OpenAi, Dialect::Gemini, Dialect::Ollama];
+const SPOKEN: &[Dialect] = &Dialect::ALL;
 
 proptest! {
     #[test]
@@ -154,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    
+
     fn cuts_change_nothing_between_any_two(
         client in any_of(SPOKEN),
         backend in any_of(SPOKEN),
@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    
+
     fn no_bytes_make_any_two_panic(
         client in any_of(SPOKEN),
         backend in any_of(SPOKEN),

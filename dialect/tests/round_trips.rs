@@ -78,7 +78,7 @@ fn a_stream_is_read_again(a: Dialect, b: Dialect, reply: &Reply) {
 }
 
 /// The dialects that are asked about.
-const SPOKEN: &[Dialect] = &[Dialect::OpenAi, Dialect::Gemini, Dialect::Ollama];
+const SPOKEN: &[Dialect] = &Dialect::ALL;
 
 proptest! {
     #[test]
@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    
+
     fn requests_come_back(a in any_of(SPOKEN), b in any_of(SPOKEN), talk in any_talk()) {
         a_request_comes_back(a, b, &talk);
     }
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    
+
     fn answers_come_back(a in any_of(SPOKEN), b in any_of(SPOKEN), reply in reply()) {
         an_answer_comes_back(a, b, &reply);
         a_stream_is_read_again(a, b, &reply);

@@ -321,7 +321,7 @@ fn what_gemini_does_not_have_is_named_or_refused() {
         {"type": "text", "text": "Hi"},
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "high"}},
     ]}], "seed": 5_000_000_000_u64, "min_p": 0.1, "repetition_penalty": 1.1, "n": 9, "metadata": {"a": "b"}, "prompt_cache_key": "k",
-        "store": true, "service_tier": "flex", "tools": [{"type": "web_search"}, {"type": "function", "function": {"name": "f", "strict": true}}]});
+        "store": true, "service_tier": "scale", "tools": [{"type": "web_search"}, {"type": "function", "function": {"name": "f", "strict": true}}]});
     let lost = openai(SECOND, &body).lost();
     for field in [
         "messages[0].name",
@@ -450,7 +450,6 @@ fn vectors_for_an_openai_client() {
 // Anthropic client, Gemini backend.
 
 #[test]
-#[ignore = "needs anthropic"]
 fn an_agents_request_survives() {
     let asked = anthropic(
         THIRD,
@@ -505,7 +504,6 @@ fn an_agents_request_survives() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t87_signatures_come_back_through_an_anthropic_client() {
     let mut answer = says(&json!([
         {"text": "Hm.", "thought": true},
@@ -534,7 +532,6 @@ fn t87_signatures_come_back_through_an_anthropic_client() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t92_ts_an_anthropic_client_gets_blocks_in_order() {
     let mut body = json!({"model": "m", "max_tokens": 100, "stream": true, "messages": [{"role": "user", "content": "Look."}]});
     body["thinking"] = json!({"type": "enabled", "budget_tokens": 1024});
@@ -562,7 +559,6 @@ fn t92_ts_an_anthropic_client_gets_blocks_in_order() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn sealed_thoughts_come_back_through_a_gemini_client() {
     let mut body = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}], "generationConfig": {"maxOutputTokens": 8000, "thinkingConfig": {"thinkingBudget": 2048}}});
     let answer = json!({
@@ -675,7 +671,6 @@ fn t50_t54_a_cut_call_in_a_whole_answer_is_not_told_in_the_stream_made_of_it() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t80_thoughts_signed_by_anthropic_come_back_through_a_gemini_client() {
     for shows in [true, false] {
         let mut body = gemini_talk();

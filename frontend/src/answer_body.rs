@@ -13,7 +13,6 @@ use bytes::Bytes;
 use dialect::heartbeat::Seam;
 use http_body::{Body, Frame, SizeHint};
 use ipc_proto::failure::{Failure, FailureKind};
-use ipc_proto::ids::Label;
 use ipc_proto::stream::Answer;
 
 use crate::awaited::{Awaited, Next};
@@ -103,18 +102,14 @@ pub(crate) struct Relay {
     case: Case,
     connection: Option<Connection>,
     early: VecDeque<Answer>,
-    /// `Some`: a stream of events, so that a failure can be told inside it.
-    events: Option<Voice>,
+    /// `Some`: a stream of events, so that a failure can be told inside it, to this caller.
+    events: Option<Caller>,
+    /// Whether any of the answer has passed.
+    is_begun: bool,
     remaining: Option<u64>,
     over: bool,
     heartbeat: Option<Heartbeat>,
     seam: Seam,
-}
-
-/// How to word an error for this client.
-struct Voice {
-    dialect: dialect::Dialect,
-    label: Label,
 }
 
 /// What the relay is to carry.
@@ -136,17 +131,17 @@ pub(crate) struct Parcel {
 impl Relay {
     /// Relays `parcel` to `caller`.
     pub(crate) fn new(shared: &Arc<Shared>, caller: &Caller, parcel: Parcel) -> Self {
-        let voice = || Voice { dialect: caller.dialect, label: caller.label.clone() };
         Self {
             shared: Arc::clone(shared),
             case: parcel.case,
             connection: Some(parcel.connection),
             early: parcel.early,
-            events: parcel.events.then(voice),
+            events: parcel.events.then(|| caller.clone()),
+            is_begun: false,
             remaining: parcel.body_bytes,
             over: false,
             heartbeat: parcel.heartbeat.filter(|_| parcel.events),
-            seam: Seam::default(),
+            seam: Seam::new(caller.framing),
         }
     }
 
@@ -170,6 +165,7 @@ impl Relay {
                 Answer::Chunk(bytes) if bytes.is_empty() => {}
                 Answer::Chunk(bytes) => {
                     self.case.count(bytes.len());
+                    self.is_begun = true;
                     if let Some(heartbeat) = &mut self.heartbeat {
                         heartbeat.moved();
                         self.seam.pass(&bytes);
@@ -218,7 +214,7 @@ impl Relay {
         self.connection = None;
         self.over = true;
         let last = match &self.events {
-            Some(voice) => Ok(Bytes::from(Refusal::of(&failure, None).event(voice.dialect, &voice.label))),
+            Some(caller) => Ok(Bytes::from(Refusal::of(&failure, None).event(caller, !self.is_begun))),
             None => Err(BrokeOff),
         };
         self.case.count(last.as_ref().map_or(0, Bytes::len));

@@ -10,7 +10,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -47,11 +46,11 @@ pub(crate) async fn answer(
         Err(first) => first,
     };
     tracing::debug!(request = %caller.label, "it takes a while: the head goes out ahead of the answer");
-    let rest = follow(Arc::clone(shared), caller.clone(), pursuit, heartbeat.interval());
+    let rest = follow(Arc::clone(shared), caller.clone(), pursuit, heartbeat.again());
     let body = Awaited { first: Some(first), rest: Box::pin(rest), heartbeat };
     let mut response = Response::new(AnswerBody::Awaited(Box::new(body)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(caller.framing.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(BUFFERING, HeaderValue::from_static("no"));
     response
@@ -86,12 +85,11 @@ impl Awaited {
 }
 
 /// What follows the signs of life.
-async fn follow(shared: Arc<Shared>, caller: Caller, pursuit: Pursuit, interval: Duration) -> AnswerBody {
+async fn follow(shared: Arc<Shared>, caller: Caller, pursuit: Pursuit, heartbeat: Heartbeat) -> AnswerBody {
     let found = reception::guarded(async {
         match pursuit.await {
             Found::Begun(begun) if begun.is_stream() => {
-                let heartbeat = Heartbeat::new(interval, caller.dialect);
-                exchange::relay(&shared, &caller, *begun, Some(heartbeat))
+                exchange::relay(&shared, &caller, *begun, Some(heartbeat.again()))
             }
             Found::Begun(begun) => decline(&shared, &caller, *begun).await,
             Found::Refused(refused) => tell(&caller, *refused),
@@ -101,14 +99,14 @@ async fn follow(shared: Arc<Shared>, caller: Caller, pursuit: Pursuit, interval:
     found.await.unwrap_or_else(|| {
         tracing::error!(request = %caller.label, "answering a request panicked; the request failed");
         let failure = Failure::new(FailureKind::Internal, "");
-        AnswerBody::whole(Refusal::of(&failure, None).event(caller.dialect, &caller.label))
+        AnswerBody::whole(Refusal::of(&failure, None).event(&caller, true))
     })
 }
 
 /// Ends the stream with an event that tells of the refusal.
 fn tell(caller: &Caller, refused: Refused) -> AnswerBody {
     let Refused { mut case, failure, refusal, .. } = refused;
-    let event = refusal.event(caller.dialect, &caller.label);
+    let event = refusal.event(caller, true);
     // The status that was sent.
     case.begin(StatusCode::OK.as_u16());
     case.count(event.len());
@@ -119,15 +117,21 @@ fn tell(caller: &Caller, refused: Refused) -> AnswerBody {
 /// Tells what a backend said instead of a stream of events.
 async fn decline(shared: &Shared, caller: &Caller, begun: Begun) -> AnswerBody {
     let Begun { case, head, mut connection, attempts, .. } = begun;
-    let mut said = BytesMut::new();
+    let mut said = Some(BytesMut::new());
     let broken = loop {
         let answer = poll_fn(|cx| match case.poll_ended(cx) {
             Poll::Ready(failure) => Poll::Ready(Answer::Fail(Box::new(failure))),
             Poll::Pending => connection.poll_answer(cx),
         });
         match answer.await {
-            Answer::Chunk(bytes) if said.len() + bytes.len() <= MOST_SAID => said.extend_from_slice(&bytes),
-            Answer::Chunk(_) | Answer::Head(_) => break None,
+            Answer::Chunk(bytes) => match &mut said {
+                Some(said) if said.len() + bytes.len() <= MOST_SAID => said.extend_from_slice(&bytes),
+                _ => {
+                    said = None;
+                    break None;
+                }
+            },
+            Answer::Head(_) => break None,
             Answer::End(_) => {
                 shared.pool.put(connection);
                 break None;
@@ -140,7 +144,7 @@ async fn decline(shared: &Shared, caller: &Caller, begun: Begun) -> AnswerBody {
             let refusal = Refusal::of(&failure, None);
             (failure, refusal)
         }
-        None => (unstreamed(head.status), Refusal::quoting(head.status, &said)),
+        None => (unstreamed(head.status), Refusal::quoting(caller.dialect, head.status, said.as_deref())),
     };
     tell(caller, Refused { case, failure, refusal, attempts })
 }
@@ -154,6 +158,9 @@ fn unstreamed(status: u16) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use dialect::Endpoint;
     use http_body_util::BodyExt;
     use ipc_proto::control::{Directory, FromFrontend, ToFrontend};
     use ipc_proto::ids::{Label, RequestId};
@@ -184,6 +191,7 @@ mod tests {
             access: Access { pepper: Pepper::new([0; 32]), keys: Vec::new(), admin: None },
             limits,
             backends: Vec::new(),
+            native_prefixes: false,
             heartbeat_ms: 1,
         };
         let directory =
@@ -199,6 +207,7 @@ mod tests {
             request: id,
             label: Label::of(id),
             dialect: dialect::Dialect::Anthropic,
+            framing: dialect::Framing::Events,
             arrived: clock::now(),
         };
         let (go, ahead) = tokio::sync::oneshot::channel::<()>();
@@ -206,10 +215,11 @@ mod tests {
             ahead.await.unwrap();
             unreachable!("on purpose")
         });
-        let heartbeat = Heartbeat::new(Duration::from_millis(1), caller.dialect);
+        let sign = dialect::heartbeat::beat(Endpoint::Messages, caller.framing, "m");
+        let heartbeat = Heartbeat::new(Duration::from_millis(1), sign.clone());
         let mut body = answer(&shared(), &caller, pursuit, heartbeat).await.into_body();
         let beat = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        assert_eq!(beat, dialect::heartbeat::beat(caller.dialect));
+        assert_eq!(beat, sign);
         go.send(()).unwrap();
         let rest = body.collect().await.unwrap().to_bytes();
         let rest = String::from_utf8(rest.to_vec()).unwrap();

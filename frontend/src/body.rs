@@ -29,6 +29,10 @@ const FIRST_RESERVE: usize = 1 << 20;
 /// Unpacked in steps of this size, so that the limits are checked as it grows.
 const STEP: usize = 64 * 1024;
 
+/// The largest window of zstd, as a power of two of bytes: its standard asks decoders for this much, and encoders to
+/// keep within it. A frame may demand more before it has told anything.
+const LARGEST_WINDOW: u32 = 23;
+
 /// All bodies a frontend holds, in bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Budget(AtomicU64);
@@ -73,6 +77,7 @@ enum Coding {
     Identity,
     Gzip,
     Deflate,
+    Zstd,
 }
 
 /// Reads the body that belongs to `headers`. One that is still on its way when `closing` returns is refused: nobody
@@ -139,10 +144,11 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
         Some("" | "identity") => Ok(Coding::Identity),
         Some("gzip" | "x-gzip") => Ok(Coding::Gzip),
         Some("deflate") => Ok(Coding::Deflate),
+        Some("zstd") => Ok(Coding::Zstd),
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_content_encoding",
-            "the request body may be sent as it is, or with the content encoding gzip or deflate",
+            "the request body may be sent as it is, or with the content encoding gzip, deflate or zstd",
         )),
     }
 }
@@ -217,12 +223,22 @@ async fn unpack(coding: Coding, packed: Bytes, limit: u64, share: Share) -> Resu
     let unpacked = tokio::task::spawn_blocking(move || match coding {
         Coding::Deflate if is_zlib(&packed) => unpack_from(ZlibDecoder::new(&packed[..]), limit, share),
         Coding::Deflate => unpack_from(DeflateDecoder::new(&packed[..]), limit, share),
+        Coding::Zstd => unpack_from(unzstd(&packed)?, limit, share),
         Coding::Gzip | Coding::Identity => unpack_from(MultiGzDecoder::new(&packed[..]), limit, share),
     });
     match unpacked.await {
         Ok(unpacked) => unpacked,
         Err(_) => Err(Refusal::because(FailureKind::Internal, "the request body could not be unpacked")),
     }
+}
+
+/// A reader of what was packed with zstd, which takes no more memory than its window.
+fn unzstd(packed: &[u8]) -> Result<impl Read + '_, Refusal> {
+    let decoder = zstd::Decoder::with_buffer(packed).and_then(|mut decoder| {
+        decoder.window_log_max(LARGEST_WINDOW)?;
+        Ok(decoder)
+    });
+    decoder.map_err(|_| Refusal::because(FailureKind::Internal, "the request body could not be unpacked"))
 }
 
 /// Whether the bytes begin as the standard wants `deflate` to begin; some leave that out.
@@ -284,6 +300,40 @@ mod tests {
         let garbage =
             unpack(Coding::Gzip, Bytes::from_static(b"nope"), 10, share(&budget, 0)).await.unwrap_err();
         assert_eq!(garbage.status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn t100_zstd_bodies_are_unpacked_within_the_limit() {
+        let budget = Arc::new(Budget::default());
+        let unpacked =
+            |packed: Vec<u8>, limit, held| unpack(Coding::Zstd, packed.into(), limit, share(&budget, held));
+        let text = vec![b'x'; 50_000_000];
+        let bomb = zstd::encode_all(&text[..], 3).unwrap();
+        assert!(bomb.len() < 10_000);
+        assert_eq!(unpacked(bomb.clone(), 50_000_000, 0).await.unwrap().bytes.len(), 50_000_000);
+        let status = |refused: Result<Kept, Refusal>| refused.unwrap_err().status;
+        assert_eq!(status(unpacked(bomb.clone(), 49_999_999, 0).await), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(status(unpacked(bomb.clone(), 50_000_000, 1000).await), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            status(unpacked(bomb[..bomb.len() - 5].to_vec(), 50_000_000, 0).await),
+            StatusCode::BAD_REQUEST
+        );
+        assert_eq!(status(unpacked(b"nope".to_vec(), 10, 0).await), StatusCode::BAD_REQUEST);
+        // Two frames one after the other are one body.
+        let two = [zstd::encode_all(&b"{"[..], 0).unwrap(), zstd::encode_all(&b"}"[..], 0).unwrap()].concat();
+        assert_eq!(unpacked(two, 10, 0).await.unwrap().bytes, "{}");
+        assert_eq!(budget.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_zstd_frame_cannot_demand_a_window_without_end() {
+        let budget = Arc::new(Budget::default());
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(b"{}").unwrap();
+        let packed = Bytes::from(encoder.finish().unwrap());
+        let refused = unpack(Coding::Zstd, packed, 10, share(&budget, 0)).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     }
 
     #[test]

@@ -9,26 +9,26 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialect::Endpoint;
-use dialect::summary::{self, Summary};
+use dialect::{Task, heartbeat};
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use ipc_proto::control::{Admission, Class, FromFrontend, Grant, StandingGrant, Waiting};
+use ipc_proto::control::{Admission, Class, FromFrontend, StandingGrant, Waiting};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{KeyId, ModelName};
-use ipc_proto::stream::{Answer, Head, Open};
+use ipc_proto::stream::{Answer, Head};
 
 use crate::answer_body::{AnswerBody, Parcel, Relay};
-use crate::body::{self, Kept};
+use crate::body;
+use crate::call::Call;
 use crate::desk::{Case, Word};
 use crate::dispatch::{self, Attempt, Connection};
+use crate::errand::Errand;
 use crate::heartbeat::Heartbeat;
 use crate::reception::Caller;
 use crate::refusal::{self, Refusal};
 use crate::shared::{Shared, Terms};
-use crate::{awaited, clock, forward, loans};
+use crate::{awaited, clock, estimate, forward, loans};
 
 const BACKEND: HeaderName = HeaderName::from_static("x-proxylm-backend");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-proxylm-attempts");
@@ -39,21 +39,12 @@ const CLASS: &str = "x-proxylm-class";
 
 /// Who asks for what, and under which terms.
 pub(crate) struct Asker {
-    /// The operation.
-    pub(crate) endpoint: Endpoint,
+    /// What is asked.
+    pub(crate) call: Call,
     /// Whose key it came with.
     pub(crate) key: KeyId,
     /// The terms it came under.
     pub(crate) terms: Arc<Terms>,
-}
-
-/// The request, as every attempt sends it.
-struct Errand {
-    caller: Caller,
-    endpoint: Endpoint,
-    summary: Summary,
-    head: Parts,
-    body: Kept,
 }
 
 /// What came of the attempts.
@@ -111,28 +102,33 @@ pub(crate) async fn run(
     }
     let closing = shared.desk.doors_closed();
     let kept = body::read(&head.headers, incoming, &asker.terms.limits, &shared.budget, closing).await?;
-    let summary = summary::read(asker.endpoint, &kept.bytes)
-        .map_err(|bad| Refusal::because(FailureKind::BadRequest, bad.message).at(bad.param))?;
-    let class = class(&head.headers)?;
-    let name = asker.terms.keyring.name(asker.key);
-    let admission = Admission { class, ..admission(caller, &asker, &summary, &head, kept.bytes.len()) };
+    let errand = Errand::new(caller, asker.call, &shared.listing(), head, kept)?;
+    if let Task::Count(_) = errand.call.endpoint.task()
+        && errand.call.lane.is_none()
+        && shared.listing().wants_estimate(&errand.summary.model, errand.call.endpoint.dialect())
+    {
+        return estimate::answer(shared, errand).await;
+    }
+    let admission = admission(&errand, asker.key)?;
     let loan = loan(shared, &admission);
     let admission = Admission { under: loan.as_ref().map(|loan| loan.grant), ..admission };
     let lent = loan.is_some();
-    tracing::debug!(request = %caller.label, client = name, model = summary.model, lent, "admitting");
+    let name = asker.terms.keyring.name(asker.key);
+    tracing::debug!(request = %caller.label, client = name, model = errand.summary.model, lent, "admitting");
     let case = shared.desk.admit(admission, caller.arrived).map_err(|failure| Refusal::of(&failure, None))?;
-    let is_stream = summary.stream && asker.endpoint != Endpoint::Embeddings;
-    let errand = Errand { caller: caller.clone(), endpoint: asker.endpoint, summary, head, body: kept };
+    let endpoint = errand.call.endpoint;
+    // What is native is untouched, so it has no signs of life of ours in it.
+    let interval = asker.terms.heartbeat.filter(|_| errand.summary.stream && endpoint.generates());
+    let heartbeat = interval.map(|interval| {
+        Heartbeat::new(interval, heartbeat::beat(endpoint, caller.framing, &errand.summary.model))
+    });
     // Owns what it needs, because it may have to go on when the head of the answer is out.
     let pursuit = {
         let (shared, terms) = (Arc::clone(shared), Arc::clone(&asker.terms));
         Box::pin(async move { pursue(&shared, &terms, &errand, case, loan).await })
     };
-    Ok(match asker.terms.heartbeat.filter(|_| is_stream) {
-        Some(interval) => {
-            let heartbeat = Heartbeat::new(interval, caller.dialect);
-            awaited::answer(shared, caller, pursuit, heartbeat).await
-        }
+    Ok(match heartbeat {
+        Some(heartbeat) => awaited::answer(shared, caller, pursuit, heartbeat).await,
         None => present(shared, caller, pursuit.await, None),
     })
 }
@@ -150,34 +146,37 @@ fn class(headers: &HeaderMap) -> Result<Option<Class>, Refusal> {
     })
 }
 
-fn admission(caller: &Caller, asker: &Asker, summary: &Summary, head: &Parts, length: usize) -> Admission {
-    let timeout = head.headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
-    Admission {
+fn admission(errand: &Errand, key: KeyId) -> Result<Admission, Refusal> {
+    let headers = &errand.head().headers;
+    let timeout = headers.get(TIMEOUT).and_then(|value| value.to_str().ok());
+    let Errand { caller, call, summary, .. } = errand;
+    Ok(Admission {
         request: caller.request,
         label: caller.label.clone(),
-        endpoint: asker.endpoint,
+        endpoint: call.endpoint,
         model: ModelName::new(&summary.model),
-        key: asker.key,
+        key,
         stream: summary.stream,
-        body_bytes: length as u64,
+        body_bytes: errand.body().len() as u64,
         max_output_tokens: summary.max_output_tokens,
         affinity: summary.affinity,
         deadline_ms: timeout.and_then(|text| text.trim().parse().ok()),
         waited_ms: 0,
-        class: None,
+        class: class(headers)?,
         load: summary.load.clone(),
         under: None,
-    }
+        only: call.lane.as_ref().map(|lane| lane.backend),
+    })
 }
 
 /// A loan that `admission` may begin under; what is found too old is given back.
 fn loan(shared: &Shared, admission: &Admission) -> Option<Box<StandingGrant>> {
-    if admission.class.is_some() || !admission.load.is_empty() {
-        // A loan is for requests of which there is nothing more to know than a model, a dialect and a key.
+    if admission.class.is_some() || admission.only.is_some() || !admission.load.is_empty() {
+        // A loan is for requests of which there is nothing more to know than a model, a task and a key.
         return None;
     }
-    let dialect = admission.endpoint.dialect();
-    let found = shared.loans.find(&admission.model, dialect, admission.key, clock::now());
+    let task = admission.endpoint.task();
+    let found = shared.loans.find(&admission.model, task, admission.key, clock::now());
     for grant in found.too_old {
         shared.desk.mention(&FromFrontend::Returned { grant });
     }
@@ -209,8 +208,8 @@ async fn pursue(
             },
         };
         attempts = grant.attempt;
-        let body = errand.body.bytes.clone();
-        match dispatch::attempt(&shared.pool, &grant, errand.open(&grant, is_lent), body, &case).await {
+        let (open, body) = (errand.open(terms, &grant, is_lent), errand.body().clone());
+        match dispatch::attempt(&shared.pool, &grant, open, body, &case).await {
             Attempt::Begun(head, connection) => {
                 let backend = terms.backend(grant.worker.backend);
                 return Found::Begun(Box::new(Begun { case, head: *head, connection, backend, attempts }));
@@ -225,24 +224,6 @@ async fn pursue(
                     return refuse(errand, case, attempts, failure, None);
                 }
             }
-        }
-    }
-}
-
-impl Errand {
-    fn open(&self, grant: &Grant, lent: bool) -> Open {
-        Open {
-            grant: grant.grant,
-            request: self.caller.request,
-            label: self.caller.label.clone(),
-            endpoint: self.endpoint,
-            stream: self.summary.stream,
-            lent,
-            model: grant.model.clone(),
-            load: grant.load.clone(),
-            query: self.head.uri.query().map(str::to_owned),
-            headers: forward::to_backend(&self.head.headers),
-            body_bytes: self.body.bytes.len() as u64,
         }
     }
 }

@@ -9,29 +9,27 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dialect::Dialect;
-use dialect::heartbeat;
 use tokio::time::Sleep;
 
 use crate::clock;
 
 /// Finds out when a stream has been silent for too long.
 pub(crate) struct Heartbeat {
-    dialect: Dialect,
+    beat: Bytes,
     interval: Duration,
     moved: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Heartbeat {
-    /// One for a client that understands `dialect`, due whenever nothing has passed for `interval`, from now on.
-    pub(crate) fn new(interval: Duration, dialect: Dialect) -> Self {
-        Self { dialect, interval, moved: clock::now(), timer: None }
+    /// One that is due whenever nothing has passed for `interval`, from now on; then `beat` is what to send.
+    pub(crate) fn new(interval: Duration, beat: impl Into<Bytes>) -> Self {
+        Self { beat: beat.into(), interval, moved: clock::now(), timer: None }
     }
 
-    /// After how much silence it is due.
-    pub(crate) fn interval(&self) -> Duration {
-        self.interval
+    /// Another one like it, that begins to count now.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.interval, self.beat.clone())
     }
 
     /// Something has passed: the silence begins anew.
@@ -47,7 +45,7 @@ impl Heartbeat {
             std::task::ready!(timer.as_mut().poll(cx));
             if clock::now() >= due {
                 self.moved();
-                return Poll::Ready(Bytes::from_static(heartbeat::beat(self.dialect)));
+                return Poll::Ready(self.beat.clone());
             }
             timer.as_mut().reset(due.into());
         }

@@ -3,14 +3,15 @@
 //! | module | owns |
 //! |---|---|
 //! | `server`, `client_io` | the listening socket, connections, their limits and their end |
-//! | `reception`, `routes`, `auth` | what is asked and by whom; the request's id |
-//! | `exchange`, `body`, `forward` | one request from its body to the beginning of its answer |
+//! | `reception`, `auth` | what is asked and by whom; the request's id |
+//! | `routes`, `lanes`, `call` | paths, and what they ask for |
+//! | `exchange`, `body`, `errand`, `forward` | one request from its body to the beginning of its answer |
 //! | `desk` | the open exchanges, and what supervisor and frontend say about them |
 //! | `loans` | slots lent ahead of requests, for those that need not ask |
 //! | `dispatch`, `answer_body` | one attempt: to the worker, and back to the client |
 //! | `awaited`, `heartbeat` | signs of life for streaming clients that wait |
 //! | `refusal` | errors of ours, worded for the client |
-//! | `models`, `health` | what is answered without anybody else |
+//! | `models`, `ollama`, `health`, `estimate` | what is answered without anybody else |
 //!
 //! A frontend decides nothing about who is served when: it asks the supervisor for every attempt. It keeps no key
 //! as text and never shows a failure's detail to a client.
@@ -44,16 +45,21 @@ mod answer_body;
 mod auth;
 mod awaited;
 mod body;
+mod call;
 mod client_io;
 mod clock;
 mod desk;
 mod dispatch;
+mod errand;
+mod estimate;
 mod exchange;
 mod forward;
 mod health;
 mod heartbeat;
+mod lanes;
 mod loans;
 mod models;
+mod ollama;
 mod reception;
 mod refusal;
 mod routes;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dialect::Dialect;
+use dialect::Task;
 use dialect::load::LoadEdit;
 use ipc_proto::control::{Grant, StandingGrant};
 use ipc_proto::ids::{GrantId, KeyId, ModelName, RequestId};
@@ -56,7 +56,7 @@ impl Loans {
     }
 
     /// Takes out a loan for a request of this kind at `now`, the oldest first, and whatever is too old.
-    pub(crate) fn find(&self, model: &ModelName, dialect: Dialect, key: KeyId, now: Instant) -> Found {
+    pub(crate) fn find(&self, model: &ModelName, task: Task, key: KeyId, now: Instant) -> Found {
         let mut stock = self.locked();
         let mut found = Found::default();
         stock.kept.retain(|kept| {
@@ -68,7 +68,7 @@ impl Loans {
         });
         let fits = |kept: &Kept| {
             let loan = &kept.loan;
-            loan.dialect == dialect && loan.key == key && loan.model == *model
+            loan.task == task && loan.key == key && loan.model == *model
         };
         if let Some(place) = stock.kept.iter().position(fits) {
             found.loan = stock.kept.remove(place).map(|kept| kept.loan);
@@ -121,21 +121,15 @@ mod tests {
             worker: WorkerId { backend: BackendId(0), generation: 1 },
             model: ModelName::new(model),
             upstream_model: None,
-            dialect: Dialect::OpenAi,
+            task: Task::Chat,
             key: KeyId(1),
             ttl_ms: 100,
             come_within_ms: 5000,
         }
     }
 
-    fn found(
-        loans: &Loans,
-        model: &str,
-        dialect: Dialect,
-        key: u32,
-        now: Instant,
-    ) -> (Option<u64>, Vec<u64>) {
-        let found = loans.find(&ModelName::new(model), dialect, KeyId(key), now);
+    fn found(loans: &Loans, model: &str, task: Task, key: u32, now: Instant) -> (Option<u64>, Vec<u64>) {
+        let found = loans.find(&ModelName::new(model), task, KeyId(key), now);
         (found.loan.map(|loan| loan.grant.0), found.too_old.iter().map(|grant| grant.0).collect())
     }
 
@@ -145,10 +139,10 @@ mod tests {
         for (grant, model) in [(1, "m"), (2, "n"), (3, "m")] {
             assert!(loans.keep(Box::new(loan(grant, model)), now));
         }
-        assert_eq!(found(&loans, "m", Dialect::Anthropic, 1, now).0, None);
-        assert_eq!(found(&loans, "m", Dialect::OpenAi, 2, now).0, None);
-        assert_eq!(found(&loans, "o", Dialect::OpenAi, 1, now).0, None);
-        let all = [1, 2, 3].map(|_| found(&loans, "m", Dialect::OpenAi, 1, now).0);
+        assert_eq!(found(&loans, "m", Task::Embedding, 1, now).0, None);
+        assert_eq!(found(&loans, "m", Task::Chat, 2, now).0, None);
+        assert_eq!(found(&loans, "o", Task::Chat, 1, now).0, None);
+        let all = [1, 2, 3].map(|_| found(&loans, "m", Task::Chat, 1, now).0);
         assert_eq!(all, [Some(1), Some(3), None]);
     }
 
@@ -158,7 +152,7 @@ mod tests {
         loans.keep(Box::new(loan(1, "m")), now);
         loans.keep(Box::new(loan(2, "m")), now + Duration::from_millis(50));
         let later = now + Duration::from_millis(100);
-        assert_eq!(found(&loans, "m", Dialect::OpenAi, 1, later), (Some(2), vec![1]));
+        assert_eq!(found(&loans, "m", Task::Chat, 1, later), (Some(2), vec![1]));
     }
 
     #[test]
@@ -169,6 +163,6 @@ mod tests {
         loans.forget(GrantId(1));
         loans.close();
         assert!(!loans.keep(Box::new(loan(3, "m")), now));
-        assert_eq!(found(&loans, "m", Dialect::OpenAi, 1, now), (None, vec![]));
+        assert_eq!(found(&loans, "m", Task::Chat, 1, now), (None, vec![]));
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use dialect::Dialect;
 
 use crate::answer_body::AnswerBody;
+use crate::ollama;
 use crate::refusal::{Refusal, unknown_model};
 
 /// A directory, made ready to be shown.
@@ -18,6 +19,8 @@ pub(crate) struct Listing {
     pub(crate) directory: Directory,
     openai: Bytes,
     anthropic: Bytes,
+    gemini: Bytes,
+    ollama: Bytes,
 }
 
 #[derive(Serialize)]
@@ -52,6 +55,22 @@ struct AnthropicModel<'a> {
     created_at: String,
 }
 
+#[derive(Serialize)]
+struct GeminiList<'a> {
+    models: Vec<GeminiModel<'a>>,
+}
+
+/// Without limits of tokens, which the directory does not know.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GeminiModel<'a> {
+    name: String,
+    version: &'static str,
+    display_name: &'a str,
+    description: String,
+    supported_generation_methods: [&'static str; 4],
+}
+
 fn openai(entry: &ModelEntry) -> OpenAiModel<'_> {
     OpenAiModel {
         id: entry.id.as_str(),
@@ -63,13 +82,33 @@ fn openai(entry: &ModelEntry) -> OpenAiModel<'_> {
 }
 
 fn anthropic(entry: &ModelEntry) -> AnthropicModel<'_> {
-    let created = jiff::Timestamp::from_second(entry.created).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     AnthropicModel {
         kind: "model",
         id: entry.id.as_str(),
         display_name: entry.id.as_str(),
-        created_at: created.to_string(),
+        created_at: made(entry),
     }
+}
+
+fn gemini(entry: &ModelEntry) -> GeminiModel<'_> {
+    let id = entry.id.as_str();
+    GeminiModel {
+        name: format!("models/{id}"),
+        version: "",
+        display_name: id,
+        description: format!("served by {}", entry.served_by.join(", ")),
+        supported_generation_methods: [
+            "generateContent",
+            "countTokens",
+            "embedContent",
+            "batchEmbedContents",
+        ],
+    }
+}
+
+/// When the model was made or first seen, as text.
+pub(crate) fn made(entry: &ModelEntry) -> String {
+    jiff::Timestamp::from_second(entry.created).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
 impl Listing {
@@ -83,27 +122,53 @@ impl Listing {
             first_id: models.first().map(|entry| entry.id.as_str()),
             last_id: models.last().map(|entry| entry.id.as_str()),
         };
-        Self { openai: json(&first_list), anthropic: json(&second_list), directory }
+        let third_list = GeminiList { models: models.iter().map(gemini).collect() };
+        Self {
+            openai: json(&first_list),
+            anthropic: json(&second_list),
+            gemini: json(&third_list),
+            ollama: ollama::tags(models),
+            directory,
+        }
     }
 
     /// The whole list.
     pub(crate) fn all(&self, dialect: Dialect) -> Response<AnswerBody> {
         json_response(match dialect {
-            Dialect::OpenAi => self.openai.clone(),
+            Dialect::OpenAi | Dialect::Responses => self.openai.clone(),
             Dialect::Anthropic => self.anthropic.clone(),
+            Dialect::Gemini => self.gemini.clone(),
+            Dialect::Ollama => self.ollama.clone(),
         })
     }
 
     /// One model.
     pub(crate) fn one(&self, id: &str, dialect: Dialect) -> Result<Response<AnswerBody>, Refusal> {
-        let entry = self.directory.models.iter().find(|entry| entry.id.as_str() == id);
+        let entry = if dialect == Dialect::Ollama { self.named(id) } else { self.entry(id) };
         let entry = entry.ok_or_else(|| {
             Refusal::because(FailureKind::UnknownModel, unknown_model(id)).at(Some("model"))
         })?;
         Ok(json_response(match dialect {
-            Dialect::OpenAi => json(&openai(entry)),
+            Dialect::OpenAi | Dialect::Responses => json(&openai(entry)),
             Dialect::Anthropic => json(&anthropic(entry)),
+            Dialect::Gemini => json(&gemini(entry)),
+            Dialect::Ollama => ollama::shown(entry),
         }))
+    }
+
+    /// The model that an Ollama client calls `name`: to it a name and the same with the default tag are one.
+    pub(crate) fn named(&self, name: &str) -> Option<&ModelEntry> {
+        self.entry(name).or_else(|| self.entry(&ollama::other_name(name)?))
+    }
+
+    /// Whether tokens for this model have to be counted here, because no backend that has it counts them in
+    /// `dialect`. Not so for a model that is not listed: what is to be said of it is not known here.
+    pub(crate) fn wants_estimate(&self, id: &str, dialect: Dialect) -> bool {
+        self.entry(id).is_some_and(|entry| !entry.counted_in.contains(&dialect))
+    }
+
+    fn entry(&self, id: &str) -> Option<&ModelEntry> {
+        self.directory.models.iter().find(|entry| entry.id.as_str() == id)
     }
 }
 
@@ -126,29 +191,91 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn api_08_items_carry_created_and_served_by() {
-        let listing = Listing::new(Directory {
-            models: vec![ModelEntry {
-                id: ModelName::new("m"),
-                created: 1_700_000_000,
-                owned_by: "proxylm".to_owned(),
-                served_by: vec!["one".to_owned()],
-            }],
+    fn listing() -> Listing {
+        let entry = |id: &str, counted_in| ModelEntry {
+            id: ModelName::new(id),
+            created: 1_700_000_000,
+            owned_by: "proxylm".to_owned(),
+            served_by: vec!["one".to_owned(), "two".to_owned()],
+            counted_in,
+        };
+        Listing::new(Directory {
+            models: vec![entry("m", vec![Dialect::Anthropic]), entry("org/n:7b", Vec::new())],
             ready: true,
             reason: String::new(),
             backends_up: 1,
             backends: 1,
-        });
-        let openai: serde_json::Value = serde_json::from_slice(&listing.openai).unwrap();
+        })
+    }
+
+    fn read(bytes: &Bytes) -> serde_json::Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn api_08_items_carry_created_and_served_by() {
+        let listing = listing();
+        let openai = read(&listing.openai);
         assert_eq!(openai["data"][0]["served_by"][0], "one");
         assert_eq!(openai["data"][0]["created"], 1_700_000_000);
-        let anthropic: serde_json::Value = serde_json::from_slice(&listing.anthropic).unwrap();
+        let anthropic = read(&listing.anthropic);
         assert_eq!(anthropic["data"][0]["created_at"], "2023-11-14T22:13:20Z");
         assert_eq!(anthropic["first_id"], "m");
+        for dialect in Dialect::ALL {
+            let missing = listing.one("x", dialect).err().map(|refusal| refusal.status);
+            assert_eq!(missing, Some(StatusCode::NOT_FOUND));
+        }
+    }
+
+    #[test]
+    fn gemini_and_ollama_see_models_in_their_shapes() {
+        let gemini = read(&listing().gemini);
         assert_eq!(
-            listing.one("x", Dialect::OpenAi).err().map(|refusal| refusal.status),
-            Some(StatusCode::NOT_FOUND)
+            gemini["models"][1],
+            serde_json::json!({
+                "name": "models/org/n:7b",
+                "version": "",
+                "displayName": "org/n:7b",
+                "description": "served by one, two",
+                "supportedGenerationMethods":
+                    ["generateContent", "countTokens", "embedContent", "batchEmbedContents"],
+            })
         );
+        let ollama = read(&listing().ollama);
+        assert_eq!(
+            ollama["models"][0],
+            serde_json::json!({
+                "name": "m",
+                "model": "m:latest",
+                "modified_at": "2023-11-14T22:13:20Z",
+                "size": 0,
+                "digest": "",
+                "details": {
+                    "parent_model": "",
+                    "format": "",
+                    "family": "",
+                    "families": [],
+                    "parameter_size": "",
+                    "quantization_level": "",
+                },
+            })
+        );
+        assert_eq!(ollama["models"][1]["model"], "org/n:7b");
+    }
+
+    #[test]
+    fn the_default_tag_is_no_difference_to_ollamas_clients_alone() {
+        let listing = listing();
+        assert!(listing.one("m:latest", Dialect::Ollama).is_ok());
+        assert!(listing.one("m:latest", Dialect::OpenAi).is_err());
+        assert!(listing.one("org/n", Dialect::Ollama).is_err());
+    }
+
+    #[test]
+    fn tokens_are_estimated_where_no_backend_counts_them() {
+        let listing = listing();
+        assert!(!listing.wants_estimate("m", Dialect::Anthropic));
+        assert!(listing.wants_estimate("m", Dialect::Gemini));
+        assert!(!listing.wants_estimate("unheard-of", Dialect::Gemini));
     }
 }

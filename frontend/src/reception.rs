@@ -1,6 +1,7 @@
 //! The reception: what happens to every request first and last. It gives the request its id, finds out what is
 //! asked and by whom, passes it on, and sees to it that some answer with that id goes out, even after a panic.
 
+use std::borrow::Cow;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use dialect::Dialect;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use dialect::{Dialect, Framing};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipc_proto::failure::FailureKind;
 use ipc_proto::ids::{KeyId, Label, RequestId};
@@ -18,9 +19,10 @@ use crate::answer_body::AnswerBody;
 use crate::refusal::Refusal;
 use crate::routes::{self, Route};
 use crate::shared::{Shared, Terms};
-use crate::{body, clock, exchange, health};
+use crate::{body, clock, exchange, health, ollama};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ANTHROPICS_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// One request, as far as every answer to it depends on it.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ pub(crate) struct Caller {
     pub(crate) label: Label,
     /// How it understands errors.
     pub(crate) dialect: Dialect,
+    /// How it wants a stream to be framed.
+    pub(crate) framing: Framing,
     /// When its head had arrived.
     pub(crate) arrived: Instant,
 }
@@ -38,11 +42,13 @@ pub(crate) struct Caller {
 impl Caller {
     fn of(request: &Request<Incoming>, route: &Route) -> Self {
         let id = RequestId::mint();
+        let query = request.uri().query();
         let own = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
         Self {
             request: id,
             label: own.and_then(Label::from_client).unwrap_or_else(|| Label::of(id)),
             dialect: routes::dialect_of(route, request.uri().path(), request.headers()),
+            framing: if let Route::Ask(call) = route { call.framing(query) } else { Framing::Events },
             arrived: clock::now(),
         }
     }
@@ -50,9 +56,10 @@ impl Caller {
 
 /// Answers `request`. Dropping this means that the client left.
 pub(crate) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Response<AnswerBody> {
-    let route = Route::of(request.method(), request.uri().path());
+    let terms = shared.terms();
+    let route = terms.route(request.method(), request.uri().path());
     let caller = Caller::of(&request, &route);
-    let outcome = guarded(pass_on(&shared, &caller, route, request)).await;
+    let outcome = guarded(pass_on(&shared, &terms, &caller, route, request)).await;
     respond(&caller, outcome)
 }
 
@@ -71,6 +78,10 @@ fn respond(caller: &Caller, outcome: Option<Result<Response<AnswerBody>, Refusal
         }
     };
     if let Ok(label) = HeaderValue::from_str(caller.label.as_str()) {
+        if caller.dialect == Dialect::Anthropic {
+            // Where its own clients look for it.
+            response.headers_mut().insert(ANTHROPICS_REQUEST_ID, label.clone());
+        }
         response.headers_mut().insert(REQUEST_ID, label);
     }
     tracing::debug!(request = %caller.label, status = response.status().as_u16(), "answering");
@@ -79,50 +90,56 @@ fn respond(caller: &Caller, outcome: Option<Result<Response<AnswerBody>, Refusal
 
 async fn pass_on(
     shared: &Arc<Shared>,
+    terms: &Arc<Terms>,
     caller: &Caller,
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Refusal> {
-    let terms = shared.terms();
-    match enter(shared, &terms, caller, &route, &request) {
-        Entered::Answered(answer) => {
-            let (head, incoming) = request.into_parts();
-            body::discard(&head.headers, incoming).await;
-            answer
-        }
-        Entered::Exchange(asker) => exchange::run(shared, caller, asker, request).await,
-    }
+    let answer = match admitted(terms, caller, &route, &request) {
+        Err(refusal) => Err(refusal),
+        Ok(key) => match route {
+            Route::Ask(call) => {
+                let asker = exchange::Asker { call: *call, key, terms: Arc::clone(terms) };
+                return exchange::run(shared, caller, asker, request).await;
+            }
+            Route::Show => return ollama::show(shared, terms, request).await,
+            route => at_once(shared, terms, caller, route, request.headers()),
+        },
+    };
+    let (head, incoming) = request.into_parts();
+    body::discard(&head.headers, incoming).await;
+    answer
 }
 
-/// What became of a request at the door.
-enum Entered {
-    /// It needs nobody else.
-    Answered(Result<Response<AnswerBody>, Refusal>),
-    /// A model is to do something.
-    Exchange(exchange::Asker),
-}
-
-fn enter(
-    shared: &Shared,
-    terms: &Arc<Terms>,
+/// Whose key the request came with, if it needs one.
+fn admitted(
+    terms: &Terms,
     caller: &Caller,
     route: &Route,
     request: &Request<Incoming>,
-) -> Entered {
-    let headers = request.headers();
-    let mut key = KeyId::ANONYMOUS;
-    if routes::wants_key(route, request.uri().path()) {
-        match terms.keyring.client(headers) {
-            Ok(known) => key = known,
-            Err(why) => return Entered::Answered(Err(Refusal::no_entry(why))),
-        }
+) -> Result<KeyId, Refusal> {
+    let uri = request.uri();
+    if !routes::wants_key(route, uri.path()) {
+        return Ok(KeyId::ANONYMOUS);
     }
-    Entered::Answered(match route {
-        Route::Ask(endpoint) => {
-            return Entered::Exchange(exchange::Asker { endpoint: *endpoint, key, terms: Arc::clone(terms) });
-        }
+    let query = uri.query().filter(|_| caller.dialect == Dialect::Gemini);
+    terms.keyring.client(request.headers(), query).map_err(Refusal::no_entry)
+}
+
+/// What needs nobody else.
+fn at_once(
+    shared: &Shared,
+    terms: &Terms,
+    caller: &Caller,
+    route: Route,
+    headers: &HeaderMap,
+) -> Result<Response<AnswerBody>, Refusal> {
+    match route {
         Route::Models => Ok(shared.listing().all(caller.dialect)),
-        Route::Model(id) => shared.listing().one(id, caller.dialect),
+        Route::Model(id) => shared.listing().one(&id, caller.dialect),
+        Route::Running => Ok(ollama::running()),
+        Route::Version => Ok(ollama::version()),
+        Route::Greeting => Ok(ollama::greeting()),
         Route::Alive => Ok(health::alive()),
         Route::Health => Ok(health::health(&shared.listing(), shared.desk.open())),
         Route::Ready => Ok(health::ready(&shared.listing(), shared.desk.admits())),
@@ -130,12 +147,30 @@ fn enter(
             Ok(()) => not_found("the admin API is not available in this version"),
             Err(why) => Refusal::no_entry(why),
         }),
+        Route::Unmanaged => Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "not_supported",
+            "models are not managed through proxylm: do this at the Ollama server itself",
+        )),
+        Route::Unstored => Err(not_found(
+            "responses are not stored here, so none can be read, cancelled or deleted: send the whole \
+             conversation with every request",
+        )),
+        Route::NoOperation(operation) => {
+            Err(not_found(format!("models have no operation `{}` here", abridged(&operation))))
+        }
         Route::WrongMethod(allowed) => Err(Refusal::wrong_method(allowed)),
-        Route::Unknown => Err(not_found("there is nothing at this path")),
-    })
+        // The last two need more than this, and have been dealt with.
+        Route::Unknown | Route::Ask(_) | Route::Show => Err(not_found("there is nothing at this path")),
+    }
 }
 
-fn not_found(message: &'static str) -> Refusal {
+/// So much of a word of the client's own as fits a sentence.
+fn abridged(word: &str) -> &str {
+    word.get(..40).unwrap_or(word)
+}
+
+fn not_found(message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "not_found", message)
 }
 
@@ -227,8 +262,8 @@ mod tests {
         let route = Route::of(request.method(), request.uri().path());
         let caller = Caller::of(&request, &route);
         let outcome = guarded(async {
-            let Route::Ask(endpoint) = route else { return Ok(health::alive()) };
-            let _case = desk.admit(admission(&caller, endpoint), caller.arrived);
+            let Route::Ask(call) = route else { return Ok(health::alive()) };
+            let _case = desk.admit(admission(&caller, call.endpoint), caller.arrived);
             tokio::task::yield_now().await;
             unreachable!("on purpose")
         });
@@ -251,6 +286,7 @@ mod tests {
             class: None,
             load: dialect::load::LoadOptions::default(),
             under: None,
+            only: None,
         }
     }
 
@@ -266,12 +302,13 @@ mod tests {
                 (500, &"req-7".parse().unwrap())
             );
             let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-            match dialect {
-                Dialect::OpenAi => assert_eq!(body["error"]["code"], "internal_error", "{body}"),
-                Dialect::Anthropic => {
-                    assert_eq!(body["type"], "error", "{body}");
-                    assert_eq!(body["error"]["type"], "api_error", "{body}");
-                }
+            if dialect == Dialect::Anthropic {
+                assert_eq!(body["type"], "error", "{body}");
+                assert_eq!(body["error"]["type"], "api_error", "{body}");
+                assert_eq!(head.headers["request-id"], "req-7");
+            } else {
+                assert_eq!(body["error"]["code"], "internal_error", "{body}");
+                assert!(!head.headers.contains_key("request-id"));
             }
             assert!(!body.to_string().contains("on purpose"), "{body}");
             // The supervisor hears of the end, so that nothing stays taken.

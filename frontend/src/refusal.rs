@@ -11,7 +11,8 @@ use http::{Response, StatusCode};
 use ipc_proto::control::Waiting;
 use ipc_proto::failure::{Failure, FailureKind, Origin, Wait};
 use ipc_proto::ids::Label;
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::answer_body::AnswerBody;
 use crate::auth::NoEntry;
@@ -34,7 +35,7 @@ pub(crate) struct Refusal {
     /// The stable code.
     pub(crate) code: Cow<'static, str>,
     message: Cow<'static, str>,
-    param: Option<&'static str>,
+    param: Option<Box<str>>,
     upstream: bool,
     extra: Extra,
     waiting: Option<Waiting>,
@@ -77,7 +78,11 @@ impl Refusal {
         let mut refusal = Self::new(status, kind.code(), sentence(kind, model));
         refusal.upstream = kind.origin() == Origin::Upstream;
         if kind == FailureKind::UnknownModel {
-            refusal.param = Some("model");
+            refusal.param = Some("model".into());
+        }
+        if let Some(told) = &failure.told {
+            refusal.message = told.message.clone().into();
+            refusal.param = told.param.as_deref().map(Into::into);
         }
         if kind == FailureKind::Cancelled {
             refusal.extra = Extra::NeverRetry;
@@ -105,23 +110,24 @@ impl Refusal {
         Self { extra: Extra::Allow(allowed), ..refusal }
     }
 
-    /// A backend's own error of this status, in its words as far as they can be read; for where its answer cannot
-    /// be passed on as it is.
-    pub(crate) fn quoting(status: u16, body: &[u8]) -> Self {
+    /// A backend's own error of this status, in its words as far as they can be read in `said`, its answer in
+    /// `dialect`; for where that cannot be passed on as it is. `None`: it was too long to be kept.
+    pub(crate) fn quoting(dialect: Dialect, status: u16, said: Option<&[u8]>) -> Self {
         let kind = if status >= 400 { FailureKind::Declined } else { FailureKind::Malformed };
         let mut refusal = Self::of(&Failure::new(kind, ""), None);
         if let (FailureKind::Declined, Ok(status)) = (kind, StatusCode::from_u16(status)) {
             refusal.status = status;
         }
-        let said: Value = serde_json::from_slice(body).unwrap_or_default();
-        let error =
-            said.get("error").unwrap_or(if kind == FailureKind::Declined { &said } else { &Value::Null });
-        let text = |key: &str| error.get(key).and_then(Value::as_str);
-        if let Some(message) = error.as_str().or_else(|| text("message")).or_else(|| text("detail")) {
-            refusal.message = message.to_owned().into();
-        }
-        if let Some(code) = text("code") {
-            refusal.code = code.to_owned().into();
+        // What is no error by its status is one only if it says so itself.
+        let is_error = |said: &&[u8]| {
+            kind == FailureKind::Declined
+                || matches!(serde_json::from_slice(said), Ok(Erring { error: Some(_) }))
+        };
+        if let Some(said) = said.filter(is_error) {
+            let told = dialect::error::read(dialect, status, said);
+            refusal.message = told.message.into();
+            refusal.param = told.param.map(Into::into);
+            refusal.code = told.code.map_or(refusal.code, Into::into);
         }
         refusal
     }
@@ -136,7 +142,7 @@ impl Refusal {
     /// The same, blaming a field of the request.
     #[must_use]
     pub(crate) fn at(mut self, param: Option<&'static str>) -> Self {
-        self.param = param;
+        self.param = param.map(Into::into);
         self
     }
 
@@ -170,9 +176,9 @@ impl Refusal {
         response
     }
 
-    /// The event that tells it inside a stream which has begun.
-    pub(crate) fn event(&self, dialect: Dialect, label: &Label) -> Vec<u8> {
-        dialect::error::event(dialect, &self.report(label))
+    /// What tells it inside a stream which has begun; `is_first`: nothing but signs of life has gone out.
+    pub(crate) fn event(&self, caller: &Caller, is_first: bool) -> Vec<u8> {
+        dialect::error::event(caller.dialect, caller.framing, is_first, &self.report(&caller.label))
     }
 
     fn report<'a>(&'a self, label: &'a Label) -> ErrorReport<'a> {
@@ -180,10 +186,16 @@ impl Refusal {
             status: self.status.as_u16(),
             code: &self.code,
             message: &self.message,
-            param: self.param,
+            param: self.param.as_deref(),
             request_id: label.as_str(),
         }
     }
+}
+
+/// An answer that tells of an error, whatever its status.
+#[derive(Deserialize)]
+struct Erring {
+    error: Option<IgnoredAny>,
 }
 
 /// Marks `response`, an error of the backend that is passed on, as such.
@@ -222,7 +234,7 @@ fn sentence(kind: FailureKind, model: Option<&str>) -> Cow<'static, str> {
         K::Declined => "the backend refused the request",
         K::Malformed => "the backend's answer makes no sense",
         K::Broken => "the backend broke off its answer",
-        K::Untranslatable => "no backend that has this model speaks this API; use the API it speaks",
+        K::Untranslatable => "no backend that has this model can do what is asked for",
         K::Internal => "an internal error; the log of the service tells more",
     };
     fixed.into()

@@ -5,17 +5,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use ipc_proto::control::Directory;
 use ipc_proto::ids::BackendId;
-use ipc_proto::spec::{ClientLimits, FrontendSpec};
+use ipc_proto::spec::{ClientLimits, FrontendSpec, KnownBackend};
 
 use crate::auth::Keyring;
 use crate::body::Budget;
 use crate::desk::Desk;
 use crate::dispatch::Pool;
+use crate::estimate::Counters;
+use crate::lanes;
 use crate::loans::Loans;
 use crate::models::Listing;
+use crate::routes::Route;
 
 /// What every connection shares.
 pub(crate) struct Shared {
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) pool: Pool,
     /// The memory for request bodies.
     pub(crate) budget: Arc<Budget>,
+    /// Who counts tokens where no backend does.
+    pub(crate) counters: Counters,
     terms: Current<Terms>,
     listing: Current<Listing>,
 }
@@ -39,25 +44,43 @@ pub(crate) struct Terms {
     pub(crate) limits: ClientLimits,
     /// Between two signs of life to a streaming client, if there are to be any.
     pub(crate) heartbeat: Option<Duration>,
-    backends: HashMap<BackendId, HeaderValue>,
+    backends: Vec<KnownBackend>,
+    names: HashMap<BackendId, HeaderValue>,
+    has_lanes: bool,
 }
 
 impl Terms {
     /// The terms of `spec`.
     pub(crate) fn new(spec: &FrontendSpec) -> Self {
-        let named =
-            |(id, name): &(BackendId, String)| HeaderValue::from_str(name).ok().map(|value| (*id, value));
+        let named = |known: &KnownBackend| Some((known.id, HeaderValue::from_str(&known.name).ok()?));
         Self {
             keyring: Keyring::new(&spec.access),
             limits: spec.limits,
             heartbeat: (spec.heartbeat_ms > 0).then(|| Duration::from_millis(spec.heartbeat_ms)),
-            backends: spec.backends.iter().filter_map(named).collect(),
+            names: spec.backends.iter().filter_map(named).collect(),
+            backends: spec.backends.clone(),
+            has_lanes: spec.native_prefixes,
         }
     }
 
     /// The backend's name as a header, where it can be one.
     pub(crate) fn backend(&self, backend: BackendId) -> Option<HeaderValue> {
-        self.backends.get(&backend).cloned()
+        self.names.get(&backend).cloned()
+    }
+
+    /// Whether the caller's own credentials go to this backend.
+    pub(crate) fn takes_callers_key(&self, backend: BackendId) -> bool {
+        self.backends.iter().any(|known| known.id == backend && known.takes_callers_key)
+    }
+
+    /// What `method` and `path` ask for.
+    pub(crate) fn route(&self, method: &Method, path: &str) -> Route {
+        match Route::of(method, path) {
+            Route::Unknown if self.has_lanes => {
+                lanes::lead(&self.backends, method, path).unwrap_or(Route::Unknown)
+            }
+            route => route,
+        }
     }
 }
 
@@ -69,6 +92,7 @@ impl Shared {
             loans: Loans::default(),
             pool,
             budget: Arc::default(),
+            counters: Counters::default(),
             terms: Current::new(Terms::new(spec)),
             listing: Current::new(Listing::new(directory)),
         })

@@ -127,8 +127,11 @@ def limit(backend):
 
 
 def embeddings(backend):
-    found = client.models.embed_content(model=model(backend), contents=["one", "three"])
-    same([item.values for item in found.embeddings], [[3.0, 0.0, 0.5, -1.0], [5.0, 1.0, 0.5, -1.0]])
+    found = client.models.embed_content(model=model(backend), contents="one")
+    same([item.values for item in found.embeddings], [[3.0, 0.0, 0.5, -1.0]])
+    if backend != "gemini":  # of a model with that name the SDK takes several texts for parts of one
+        both = client.models.embed_content(model=model(backend), contents=["one", "three"])
+        same([item.values for item in both.embeddings], [[3.0, 0.0, 0.5, -1.0], [5.0, 1.0, 0.5, -1.0]])
 
 
 def count_tokens(backend):

@@ -116,7 +116,7 @@ def embeddings(backend):
 
 
 def models(backend):
-    assert model(backend) in [entry.model for entry in client.list().models]
+    assert f"{model(backend)}:latest" in [entry.model for entry in client.list().models]
     assert client.show(model(backend)).details is not None
     assert client.ps().models is not None
 

@@ -6,6 +6,7 @@
 use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
+use dialect::Framing;
 use futures_util::FutureExt;
 use ipc_proto::control::{Ending, Finished, FromWorker};
 use ipc_proto::failure::{Failure, FailureKind};
@@ -97,7 +98,13 @@ async fn attempt<S: AsyncRead + AsyncWrite + Unpin>(
         }
         if account.is_inside_event && matches!(answer, Answer::Fail(_)) {
             // So that what the frontend says next is an event of its own.
-            connection.put(&Answer::Chunk(Bytes::from_static(b"\n\n")));
+            let end: &[u8] = match open.framing {
+                Framing::Events => b"\n\n",
+                Framing::Lines => b"\n",
+                // Nothing ends half an element.
+                Framing::List => b"",
+            };
+            connection.put(&Answer::Chunk(Bytes::from_static(end)));
         }
         connection.put(&answer);
         connection.flush().await?;
@@ -135,6 +142,7 @@ fn finish(
         first_byte_us: account.first_byte_us,
         total_us,
         bytes_received: account.bytes_received,
+        warnings: account.warning.clone(),
     }));
     if is_urgent {
         station.report(&finished);
@@ -187,7 +195,7 @@ mod tests {
     use ipc_proto::ids::{GrantId, Label, ModelName, RequestId};
     use ipc_proto::link::{self, Inbox};
     use ipc_proto::secret::Secret;
-    use ipc_proto::spec::{BackendKind, FakeSpec, ProbeSpec, Timeouts, WorkerSpec};
+    use ipc_proto::spec::{BackendKind, Compat, FakeSpec, ProbeSpec, Timeouts, WorkerSpec};
     use ipc_proto::stream::Ask;
     use tokio::io::{AsyncWriteExt, DuplexStream};
     use tokio::task::JoinSet;
@@ -217,6 +225,9 @@ mod tests {
             timeouts: Timeouts { connect_ms: 0, first_event_ms: 0, idle_ms: 0, total_ms: 0 },
             probe: ProbeSpec { interval_ms: 0, timeout_ms: 0 },
             ask_for_usage: false,
+            takes_callers_key: false,
+            dialects: BackendKind::Fake.dialects().to_vec(),
+            compat: Compat::default(),
             fake: Some(fake),
         };
         let (here, there) = tokio::io::duplex(1 << 16);
@@ -241,7 +252,10 @@ mod tests {
             label: Label::from_client("label-1").unwrap(),
             endpoint: Endpoint::ChatCompletions,
             stream: true,
-            model: None,
+            model: ModelName::new("m"),
+            renamed: false,
+            framing: Framing::Events,
+            native: None,
             lent: false,
             load: dialect::load::LoadEdit::Keep,
             query: query.map(str::to_owned),

@@ -23,6 +23,9 @@ use crate::residency::Residency;
 use crate::source::Source;
 use crate::upstream::Reply;
 
+/// The media type of what is no stream.
+const JSON: &str = "application/json";
+
 /// An engine that makes things up.
 pub(crate) struct Fake {
     spec: FakeSpec,
@@ -64,6 +67,14 @@ impl Fake {
         let Some(model) = self.spec.models.iter().find(|model| model.as_str() == asked) else {
             return refusal(endpoint, 404, "model_not_found", "this backend has no such model");
         };
+        if !Talk::is_known(endpoint) {
+            return refusal(endpoint, 404, "not_found", "this backend has no such operation");
+        }
+        if endpoint == Endpoint::CountTokens {
+            // Counting needs no model in memory.
+            let talk = Talk::new(endpoint, model.as_str(), &request, 0, 0, 0);
+            return reply(200, JSON, FakeBody::of(endpoint, talk.whole().into()));
+        }
         let hold = self.engine.hold(&Wanted::new(model, LoadOptions::of(body))).await;
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let created = clock::unix_ms() / 1000;
@@ -74,7 +85,7 @@ impl Fake {
         let said = if is_stream { Said::Nothing } else { Said::ButForTheWhole };
         let first = if is_stream { word } else { word.saturating_mul(words) };
         let body = FakeBody { talk, word, due: clock::now() + first, said, hold: Some(hold) };
-        reply(200, if is_stream { "text/event-stream" } else { "application/json" }, body)
+        reply(200, if is_stream { "text/event-stream" } else { JSON }, body)
     }
 }
 
@@ -86,7 +97,7 @@ fn reply(status: u16, content_type: &'static str, body: FakeBody) -> Reply {
 fn refusal(endpoint: Endpoint, status: u16, code: &str, message: &str) -> Reply {
     let report = ErrorReport { status, code, message, param: None, request_id: "fake" };
     let body = Bytes::from(error::body(endpoint.dialect(), &report));
-    reply(status, "application/json", FakeBody::of(endpoint, body))
+    reply(status, JSON, FakeBody::of(endpoint, body))
 }
 
 /// The model of an answer has been unloaded under it.

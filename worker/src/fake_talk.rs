@@ -48,9 +48,9 @@ impl Talk {
         }
         let prefix = match endpoint {
             Endpoint::ChatCompletions => "chatcmpl",
-            Endpoint::Completions => "cmpl",
+            Endpoint::Messages | Endpoint::CountTokens => "msg",
             Endpoint::Embeddings => "embd",
-            Endpoint::Messages => "msg",
+            _ => "cmpl",
         };
         let sentence = format!(
             "This is {model}, which is fake. You sent {} characters in {} pieces.",
@@ -68,6 +68,18 @@ impl Talk {
             tells_usage: request.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
             vectors: if endpoint == Endpoint::Embeddings { vectors(request) } else { Vec::new() },
         }
+    }
+
+    /// Whether it has words for `endpoint`.
+    pub(crate) fn is_known(endpoint: Endpoint) -> bool {
+        matches!(
+            endpoint,
+            Endpoint::ChatCompletions
+                | Endpoint::Completions
+                | Endpoint::Embeddings
+                | Endpoint::Messages
+                | Endpoint::CountTokens
+        )
     }
 
     /// How many words it says.
@@ -108,7 +120,6 @@ impl Talk {
             Endpoint::ChatCompletions => self.chunk(&json!([{
                 "index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null, "finish_reason": null,
             }])),
-            Endpoint::Completions | Endpoint::Embeddings => String::new(),
             Endpoint::Messages => {
                 let mut message = self.message(&json!([]), &Value::Null);
                 message["usage"] = json!({"input_tokens": self.input_tokens, "output_tokens": 1});
@@ -117,6 +128,7 @@ impl Talk {
                     + &event("content_block_start", json!({"index": 0, "content_block": block}))
                     + &event("ping", json!({}))
             }
+            _ => String::new(),
         }
     }
 
@@ -127,13 +139,11 @@ impl Talk {
             Endpoint::ChatCompletions => self.chunk(&json!([{
                 "index": 0, "delta": {"content": text}, "logprobs": null, "finish_reason": null,
             }])),
-            Endpoint::Completions | Endpoint::Embeddings => {
-                self.chunk(&json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": null}]))
-            }
             Endpoint::Messages => {
                 let delta = json!({"type": "text_delta", "text": text});
                 event("content_block_delta", json!({"index": 0, "delta": delta}))
             }
+            _ => self.chunk(&json!([{"index": 0, "text": text, "logprobs": null, "finish_reason": null}])),
         }
     }
 
@@ -150,9 +160,7 @@ impl Talk {
             Endpoint::ChatCompletions => {
                 json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": self.finish()}])
             }
-            Endpoint::Completions | Endpoint::Embeddings => {
-                json!([{"index": 0, "text": "", "logprobs": null, "finish_reason": self.finish()}])
-            }
+            _ => json!([{"index": 0, "text": "", "logprobs": null, "finish_reason": self.finish()}]),
         };
         let mut closing = self.chunk(&last);
         if self.tells_usage {
@@ -180,16 +188,17 @@ impl Talk {
                     json!({"index": 0, "message": message, "logprobs": null, "finish_reason": finish}),
                 )
             }
-            Endpoint::Completions => object(
-                "text_completion",
-                json!({"index": 0, "text": text, "logprobs": null, "finish_reason": self.finish()}),
-            ),
             Endpoint::Embeddings => json!({
                 "object": "list", "data": self.vectors, "model": self.model, "usage": self.usage(),
             }),
             Endpoint::Messages => {
                 self.message(&json!([{"type": "text", "text": text}]), &Value::from(self.finish()))
             }
+            Endpoint::CountTokens => json!({"input_tokens": self.input_tokens}),
+            _ => object(
+                "text_completion",
+                json!({"index": 0, "text": text, "logprobs": null, "finish_reason": self.finish()}),
+            ),
         };
         answer.to_string()
     }

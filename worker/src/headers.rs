@@ -1,10 +1,13 @@
 //! Which headers go to the backend, and which come back. Hop-by-hop headers and credentials go neither way.
 
 use bytes::Bytes;
-use dialect::Dialect;
+use dialect::{Dialect, Framing};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipc_proto::ids::Label;
 use ipc_proto::stream::{Header, Open};
+
+use crate::call::Call;
+use crate::key::Key;
 
 /// Who we say we are.
 const AGENT: &str = concat!("proxylm/", env!("CARGO_PKG_VERSION"));
@@ -30,8 +33,16 @@ fn is_kept_from_client(name: &str) -> bool {
     NAMES.contains(&name) || is_hop_by_hop(name)
 }
 
-/// The headers that a request asks us to present to the backend.
-pub(crate) fn for_backend(open: &Open, credential: Option<&(HeaderName, HeaderValue)>) -> HeaderMap {
+/// Headers of a client that mean something in its dialect only, or speak of a body that is written anew.
+fn is_of_dialect(name: &str) -> bool {
+    const NAMES: [&str; 4] = ["accept", "content-type", "content-encoding", "content-language"];
+    const PREFIXES: [&str; 4] = ["anthropic-", "openai-", "x-goog-", "x-stainless-"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The headers that the request `open`, sent as `call`, asks us to present to the backend.
+pub(crate) fn for_backend(open: &Open, call: &Call, key: &Key) -> HeaderMap {
+    let translated = call.translated_into;
     let mut headers = HeaderMap::with_capacity(open.headers.len() + 6);
     let mut client_agent = None;
     for Header { name, value } in &open.headers {
@@ -39,20 +50,27 @@ pub(crate) fn for_backend(open: &Open, credential: Option<&(HeaderName, HeaderVa
         let (Ok(name), Ok(value)) = (named, HeaderValue::from_maybe_shared(value.clone())) else { continue };
         if name == header::USER_AGENT {
             client_agent = Some(value);
-        } else if !is_kept_from_backend(name.as_str()) {
+        } else if !is_kept_from_backend(name.as_str())
+            && (translated.is_none() || !is_of_dialect(name.as_str()))
+        {
             headers.append(name, value);
         }
     }
-    headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-    if open.endpoint.dialect() == Dialect::Anthropic {
+    for (name, value) in &call.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    if open.native.is_none() || !call.body.is_empty() {
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+    }
+    if call.endpoint.dialect() == Dialect::Anthropic {
         headers
             .entry(HeaderName::from_static("anthropic-version"))
             .or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
     }
     present_ourselves(&mut headers, &open.label, client_agent.as_ref());
-    if let Some((name, value)) = credential {
-        headers.insert(name.clone(), value.clone());
-    }
+    key.show(&open.headers, translated, &mut headers);
     headers
 }
 
@@ -69,7 +87,7 @@ fn present_ourselves(headers: &mut HeaderMap, label: &Label, client_agent: Optio
 }
 
 /// The headers of a probe.
-pub(crate) fn for_probe(dialect: Dialect, credential: Option<&(HeaderName, HeaderValue)>) -> HeaderMap {
+pub(crate) fn for_probe(dialect: Dialect, key: &Key) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(5);
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -80,9 +98,7 @@ pub(crate) fn for_probe(dialect: Dialect, credential: Option<&(HeaderName, Heade
             HeaderValue::from_static(ANTHROPIC_VERSION),
         );
     }
-    if let Some((name, value)) = credential {
-        headers.insert(name.clone(), value.clone());
-    }
+    key.show(&[], None, &mut headers);
     headers
 }
 
@@ -100,12 +116,14 @@ pub(crate) fn for_client(headers: &HeaderMap) -> Vec<Header> {
         !is_kept_from_client(name) && !named_by_connection.iter().any(|connection| connection == name)
     };
     let renamed = |name: &str| match name {
-        "x-request-id" => Box::from("x-upstream-request-id"),
+        "x-request-id" | "request-id" => Box::from("x-upstream-request-id"),
         other => Box::from(other),
     };
+    let names_two = headers.contains_key("x-request-id") && headers.contains_key("request-id");
     headers
         .iter()
         .filter(|(name, _)| is_for_client(name.as_str()))
+        .filter(|(name, _)| !names_two || name.as_str() != "x-request-id")
         .map(|(name, value)| Header {
             name: renamed(name.as_str()),
             value: Bytes::copy_from_slice(value.as_bytes()),
@@ -113,21 +131,41 @@ pub(crate) fn for_client(headers: &HeaderMap) -> Vec<Header> {
         .collect()
 }
 
-/// The headers of a stream: it is one, whatever the backend called it.
-pub(crate) fn of_stream(headers: &HeaderMap) -> Vec<Header> {
+/// The headers of a stream that is framed so: it is one, whatever the backend called it.
+pub(crate) fn of_stream(headers: &HeaderMap, framing: Framing) -> Vec<Header> {
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    if content_type.to_ascii_lowercase().starts_with(b"text/event-stream") {
+    if content_type.to_ascii_lowercase().starts_with(framing.content_type().as_bytes()) {
         return for_client(headers);
     }
     let mut headers = headers.clone();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(framing.content_type()));
+    for_client(&headers)
+}
+
+/// The headers of an answer whose body is not the backend's own any more, but of this media type.
+pub(crate) fn of_translated(headers: &HeaderMap, content_type: &'static str) -> Vec<Header> {
+    const OF_THE_BODY: [HeaderName; 7] = [
+        header::CONTENT_ENCODING,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_RANGE,
+        header::ETAG,
+        header::LAST_MODIFIED,
+        header::ACCEPT_RANGES,
+    ];
+    let mut headers = headers.clone();
+    for name in OF_THE_BODY {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     for_client(&headers)
 }
 
 #[cfg(test)]
 mod tests {
     use dialect::Endpoint;
-    use ipc_proto::ids::{GrantId, RequestId};
+    use ipc_proto::ids::{GrantId, ModelName, RequestId};
+    use ipc_proto::secret::Secret;
 
     use super::*;
 
@@ -138,7 +176,10 @@ mod tests {
             label: Label::from_client("mine-1").unwrap(),
             endpoint,
             stream: false,
-            model: None,
+            model: ModelName::new("m"),
+            renamed: false,
+            framing: Framing::Events,
+            native: None,
             lent: false,
             load: dialect::load::LoadEdit::Keep,
             query: None,
@@ -153,6 +194,15 @@ mod tests {
         }
     }
 
+    fn call(endpoint: Endpoint, translated_into: Option<Dialect>) -> Call {
+        let (body, headers) = (Bytes::from_static(b"{}"), Vec::new());
+        Call { endpoint, stream: false, body, headers, translated_into, warning: String::new() }
+    }
+
+    fn straight(endpoint: Endpoint, headers: &[(&str, &'static str)]) -> HeaderMap {
+        for_backend(&open(endpoint, headers), &call(endpoint, None), &Key::None)
+    }
+
     #[test]
     fn credentials_and_hop_by_hop_headers_stay_here() {
         let kept: Vec<_> = ["Authorization", "x-api-key", "cookie", "proxy-authorization", "x-goog-api-key"]
@@ -160,8 +210,13 @@ mod tests {
             .chain(["host", "content-length", "transfer-encoding", "connection", "te", "upgrade", "expect"])
             .map(|name| (name, "theirs"))
             .collect();
-        let bearer = (header::AUTHORIZATION, HeaderValue::from_static("Bearer ours"));
-        let headers = for_backend(&open(Endpoint::ChatCompletions, &kept), Some(&bearer));
+        let key = Key::Ours {
+            name: header::AUTHORIZATION,
+            value: HeaderValue::from_static("Bearer ours"),
+            secret: Secret::new("ours"),
+        };
+        let chat = Endpoint::ChatCompletions;
+        let headers = for_backend(&open(chat, &kept), &call(chat, None), &key);
         assert!(headers.values().all(|value| value != "theirs"), "{headers:?}");
         assert_eq!(headers[header::AUTHORIZATION], "Bearer ours");
         assert_eq!(headers[header::ACCEPT_ENCODING], "identity");
@@ -173,11 +228,11 @@ mod tests {
     #[test]
     fn the_client_keeps_its_own_words() {
         let sent = [("user-agent", "curl/8"), ("anthropic-version", "2024-01-01"), ("anthropic-beta", "x")];
-        let headers = for_backend(&open(Endpoint::Messages, &sent), None);
+        let headers = straight(Endpoint::Messages, &sent);
         assert_eq!(headers[header::USER_AGENT], format!("{AGENT} curl/8"));
         assert_eq!(headers["anthropic-version"], "2024-01-01");
         assert_eq!(headers["anthropic-beta"], "x");
-        let headers = for_backend(&open(Endpoint::Messages, &[]), None);
+        let headers = straight(Endpoint::Messages, &[]);
         assert_eq!(headers["anthropic-version"], ANTHROPIC_VERSION);
     }
 
@@ -200,5 +255,57 @@ mod tests {
             for_client(&headers).into_iter().map(|header| header.name.into_string()).collect();
         names.sort();
         assert_eq!(names, ["content-type", "x-ratelimit-remaining", "x-upstream-request-id"]);
+    }
+
+    #[test]
+    fn what_means_something_in_one_dialect_only_stays_there() {
+        let sent = [
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "x"),
+            ("x-stainless-lang", "js"),
+            ("accept", "application/json"),
+            ("content-type", "application/json; odd"),
+            ("x-extra", "kept"),
+        ];
+        let mut sent_as = call(Endpoint::ChatCompletions, Some(Dialect::OpenAi));
+        sent_as.headers = vec![("openai-beta", "ours".to_owned())];
+        let headers = for_backend(&open(Endpoint::Messages, &sent), &sent_as, &Key::None);
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let expected =
+            ["accept-encoding", "content-type", "openai-beta", "user-agent", "x-extra", "x-request-id"];
+        assert_eq!(names, expected);
+        assert_eq!(
+            (&headers["content-type"], &headers["openai-beta"]),
+            (&"application/json".parse().unwrap(), &"ours".parse().unwrap())
+        );
+        let to_anthropic = call(Endpoint::Messages, Some(Dialect::Anthropic));
+        let headers = for_backend(&open(Endpoint::ChatCompletions, &[]), &to_anthropic, &Key::None);
+        assert_eq!(headers["anthropic-version"], ANTHROPIC_VERSION);
+    }
+
+    #[test]
+    fn a_translated_answer_keeps_what_does_not_speak_of_its_body() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("content-encoding", "gzip"),
+            ("etag", "x"),
+            ("request-id", "theirs"),
+            ("x-request-id", "a gateway's"),
+            ("retry-after", "3"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let kept = of_translated(&headers, "text/event-stream");
+        let mut kept: Vec<_> =
+            kept.iter().map(|header| (&*header.name, std::str::from_utf8(&header.value).unwrap())).collect();
+        kept.sort_unstable();
+        let expected = [
+            ("content-type", "text/event-stream"),
+            ("retry-after", "3"),
+            ("x-upstream-request-id", "theirs"),
+        ];
+        assert_eq!(kept, expected);
     }
 }

@@ -7,8 +7,11 @@
 //! | `roster` | which attempts are open; which grants may not be used any more |
 //! | `connection` | one data connection with a frontend |
 //! | `attempt` | one attempt from `Open` to its one end |
+//! | `call`, `rename` | what is sent for a request: translated, edited a little, or untouched |
+//! | `course` | what the answer goes through: a watch or a translator |
 //! | `pump` | a call and its answer, upstream bytes to frames |
-//! | `upstream`, `connect` | the backend's address, key and HTTP client |
+//! | `upstream`, `connect` | the backend and the HTTP client for it |
+//! | `target`, `key` | where a call goes; which key is shown there |
 //! | `source` | an answer's body, unpacked |
 //! | `headers`, `status` | which headers pass; what a status means |
 //! | `patience`, `progress`, `clock` | limits of waiting, reports on the way, time |
@@ -39,17 +42,21 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 mod attempt;
+mod call;
 mod clock;
 mod connect;
 mod connection;
+mod course;
 mod fake;
 mod fake_engine;
 mod fake_talk;
 mod headers;
+mod key;
 mod patience;
 mod probe;
 mod progress;
 mod pump;
+mod rename;
 mod residency;
 mod roster;
 mod shapes;
@@ -57,6 +64,7 @@ mod source;
 mod station;
 mod status;
 mod stopwatch;
+mod target;
 mod upstream;
 
 pub use upstream::SpecError;

@@ -112,8 +112,8 @@ impl<'a> Look<'a> {
 }
 
 async fn models(upstream: &Upstream) -> Result<Vec<Listed>, ProbeFailure> {
-    let is_paged = upstream.spec.kind == BackendKind::Anthropic;
-    let mut path = if is_paged { "/v1/models?limit=1000" } else { "/v1/models" }.to_owned();
+    let listing = Listing::of(upstream.spec.kind);
+    let mut path = listing.first().to_owned();
     let mut models = Vec::new();
     for _ in 0..MOST_PAGES {
         let body = ask(upstream, &path).await?;
@@ -122,20 +122,58 @@ async fn models(upstream: &Upstream) -> Result<Vec<Listed>, ProbeFailure> {
             let detail = format!("{}{path}: {problem}; it begins with: {start}", upstream.spec.base_url);
             ProbeFailure { kind: ProbeFailureKind::Shape, detail }
         };
-        let Page { models: more, next_after } = shapes::models(&body).map_err(|problem| fail(&problem))?;
+        let page = match listing {
+            Listing::Gemini => shapes::gemini_models(&body),
+            Listing::OnePage | Listing::Anthropic => shapes::models(&body),
+        };
+        let Page { models: more, next_after } = page.map_err(|problem| fail(&problem))?;
         models.extend(more);
         if length(&models) > LONGEST_NAMES {
             return Err(fail("the names of the models are too long to be taken"));
         }
-        match next_after {
-            Some(after) if is_paged => {
-                let after: String = url::form_urlencoded::byte_serialize(after.as_bytes()).collect();
-                path = format!("/v1/models?limit=1000&after_id={after}");
-            }
-            _ => break,
+        match next_after.and_then(|after| listing.next(&after)) {
+            Some(next) => path = next,
+            None => break,
         }
     }
     Ok(models)
+}
+
+/// How a kind of backends lists its models.
+#[derive(Clone, Copy)]
+enum Listing {
+    OnePage,
+    Anthropic,
+    Gemini,
+}
+
+impl Listing {
+    fn of(kind: BackendKind) -> Self {
+        match kind {
+            BackendKind::Anthropic => Self::Anthropic,
+            BackendKind::Gemini => Self::Gemini,
+            _ => Self::OnePage,
+        }
+    }
+
+    fn first(self) -> &'static str {
+        match self {
+            Self::OnePage => "/v1/models",
+            Self::Anthropic => "/v1/models?limit=1000",
+            Self::Gemini => "/v1beta/models?pageSize=1000",
+        }
+    }
+
+    /// The page behind the one that ended with `after`.
+    fn next(self, after: &str) -> Option<String> {
+        let parameter = match self {
+            Self::OnePage => return None,
+            Self::Anthropic => "after_id",
+            Self::Gemini => "pageToken",
+        };
+        let after: String = url::form_urlencoded::byte_serialize(after.as_bytes()).collect();
+        Some(format!("{}&{parameter}={after}", self.first()))
+    }
 }
 
 /// What the list takes in a report, roughly: each model has some figures beside its names.
@@ -166,7 +204,11 @@ async fn residency(look: &Look<'_>, offered: &[Listed]) -> Residency {
         // Of servers that only call themselves compatible, some say whose they are.
         BackendKind::OpenAi if all_owned_by(offered, "vllm") => vllm(look, offered).await,
         BackendKind::OpenAi if all_owned_by(offered, "sglang") => sglang(look, offered).await,
-        BackendKind::OpenAi | BackendKind::Anthropic | BackendKind::Fake => None,
+        BackendKind::OpenAi
+        | BackendKind::OpenAiResponses
+        | BackendKind::Anthropic
+        | BackendKind::Gemini
+        | BackendKind::Fake => None,
     };
     found.unwrap_or_default()
 }
@@ -237,6 +279,12 @@ async fn ask(upstream: &Upstream, path: &str) -> Result<Vec<u8>, ProbeFailure> {
             ));
         }
         bytes.extend_from_slice(&piece);
+    }
+    if matches!(status, 401 | 403) && upstream.spec.takes_callers_key {
+        // It is there, and works for whoever has a key; only its list is not to be had.
+        let detail =
+            format!("{at} answered {status}: it shows its models only to callers with a key of their own");
+        return Err(fail(ProbeFailureKind::Shape, detail));
     }
     let refused = match (status, upstream.spec.credential.is_some()) {
         (200..=299, _) => return Ok(bytes),

@@ -3,27 +3,27 @@
 //! The head is held back until the answer has truly begun: until a stream's first event of content, or, for a
 //! whole answer, until all of it is there (within a bound). Before that a failure can still be mended elsewhere.
 //! It promises to stop reading the backend while the frontend does not read, and to notice at any moment that
-//! the frontend left or that the attempt must stop.
+//! the frontend left or that the attempt must stop. Beneath it, `whole` takes answers in one piece, `stream` those that
+//! come bit by bit, and `failed` whatever is none.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialect::error::ErrorReport;
-use dialect::watch::{BackendError, StreamWatch, usage_in_body};
 use dialect::{Endpoint, Framing, Usage};
 use http::{HeaderMap, HeaderValue, header};
 use ipc_proto::control::FromWorker;
 use ipc_proto::failure::{Failure, FailureKind, Wait};
 use ipc_proto::stream::{Answer, Head, Header, Open};
-use serde::de::IgnoredAny;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::clock;
 use crate::connect::chain;
 use crate::connection::{Broken, Connection};
-use crate::headers;
+use crate::course::Course;
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::roster::{Stop, StopReason};
@@ -33,15 +33,14 @@ use crate::status::{self, Class};
 use crate::stopwatch::Stopwatch;
 use crate::upstream::{Reply, Upstream};
 
-/// A whole answer up to this size is held back until it is complete.
-const WHOLE: usize = 256 * 1024;
-/// A whole answer up to this size is kept to read its usage; longer ones have none that matters this much.
-const READ_FOR_USAGE: usize = 8 << 20;
-/// So many bytes of a stream without any content, and it is no answer.
-const SILENCE: usize = 1 << 20;
-/// How much of a failed answer is read for its message, and for how long.
-const FAILURE_BODY: usize = 16 * 1024;
-const FAILURE_BODY_MS: u64 = 500;
+mod failed;
+mod stream;
+mod whole;
+
+/// A body up to this size is read and translated in a moment.
+const READ_AT_ONCE: usize = 1 << 20;
+/// The header that names what a translation has lost.
+const WARNING: &str = "x-proxylm-warning";
 
 /// What was learned in an attempt, whatever its end.
 #[derive(Debug, Default)]
@@ -59,6 +58,8 @@ pub(crate) struct Account {
     pub(crate) bytes_received: u64,
     /// Whether the client has the beginning of an event, but not its end.
     pub(crate) is_inside_event: bool,
+    /// What of the request could not be carried into the backend's dialect, in one line; empty if nothing.
+    pub(crate) warning: String,
 }
 
 /// How an attempt ended by itself.
@@ -132,35 +133,83 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
     pub(crate) async fn run(&mut self, body: Bytes) -> Result<Verdict, Interrupt> {
         let upstream = Arc::clone(&self.upstream);
         self.patience.expect(Wait::FirstEvent, self.start, upstream.spec.timeouts.first_event_ms);
-        let call = upstream.prepare(self.open, body);
-        let hide_usage = call.hide_usage;
+        let (mut call, course) = match self.prepare(body).await? {
+            Ok(prepared) => prepared,
+            Err(failure) => return Ok(Verdict::Failed(failure)),
+        };
+        self.account.warning = std::mem::take(&mut call.warning);
         #[cfg(test)]
         self.stumble("panic at once");
+        let (called, stream) = (call.endpoint, call.stream);
         let reply = match self.until(upstream.call(self.open, call)).await? {
             Ok(reply) => reply,
             Err(failure) => return Ok(Verdict::Failed(failure)),
         };
         self.account.upstream_status = Some(reply.status);
-        match status::class(reply.status, &reply.headers) {
-            Class::Failed(kind) => self.failed(reply, kind).await,
-            Class::Declined => self.whole(reply, Verdict::Declined).await,
-            Class::Good if self.is_stream(&reply.headers) => match reply.body.packing() {
-                Packing::Plain | Packing::Known => self.stream(reply, hide_usage).await,
-                Packing::Opaque => self.opaque(reply).await,
-            },
-            Class::Good => self.whole(reply, Verdict::Complete).await,
+        match (status::class(reply.status, &reply.headers), course) {
+            (_, Course::Native) if (300..400).contains(&reply.status) => {
+                self.whole(reply, Verdict::Declined, false).await
+            }
+            (Class::Failed(kind), _) => self.failed(reply, kind).await,
+            (Class::Declined, Course::Translated(translated)) => {
+                self.declined(reply, translated.spoken).await
+            }
+            (Class::Declined, _) => self.whole(reply, Verdict::Declined, false).await,
+            (Class::Good, course) => self.good(reply, called, stream, course).await,
         }
     }
 
-    /// Whether a good answer with these headers is a stream of events. A backend that was asked for a stream may
-    /// leave the type out, or name a wrong one; only JSON is taken at its word.
-    fn is_stream(&self, headers: &HeaderMap) -> bool {
-        let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let starts = |prefix: &[u8]| {
-            content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        };
-        self.open.endpoint != Endpoint::Embeddings
-            && (starts(b"text/event-stream") || (self.open.stream && !starts(b"application/json")))
+    /// The call that serves the request. A long body is read aside.
+    async fn prepare(&mut self, body: Bytes) -> Result<Result<(Call, Course), Failure>, Interrupt> {
+        if body.len() <= READ_AT_ONCE {
+            return Ok(self.upstream.prepare(self.open, body));
+        }
+        let (upstream, open) = (Arc::clone(&self.upstream), self.open.clone());
+        self.aside(move || upstream.prepare(&open, body)).await
+    }
+
+    /// Does `work` that takes its time, while streams go on.
+    async fn aside<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Interrupt> {
+        match self.until(tokio::task::spawn_blocking(work)).await?.map_err(JoinError::try_into_panic) {
+            Ok(done) => Ok(done),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // Nothing else stops it than the end of the process.
+            Err(Err(_)) => Err(Interrupt::Stopped(StopReason::DrainOver)),
+        }
+    }
+
+    /// An answer.
+    async fn good(
+        &mut self,
+        reply: Reply,
+        called: Endpoint,
+        stream: bool,
+        course: Course,
+    ) -> Result<Verdict, Interrupt> {
+        let is_opaque = reply.body.packing() == Packing::Opaque;
+        let query = if course.is_translated() { Some("alt=sse") } else { self.open.query.as_deref() };
+        let asked = stream.then(|| Framing::of(called, query));
+        let framing = framing(&reply.headers, called, asked);
+        match (course, framing) {
+            (Course::Native, _) if comes_bit_by_bit(&reply.headers).is_some() => self.opaque(reply).await,
+            (Course::Native, _) => self.whole(reply, Verdict::Complete, false).await,
+            (Course::Translated(_), _) if is_opaque => {
+                Ok(self.failed_with(FailureKind::Malformed, "the answer is packed in an unknown way"))
+            }
+            (Course::Translated(_), Some(_)) if !stream => {
+                Ok(self.failed_with(FailureKind::Malformed, "the answer is a stream, which nobody asked for"))
+            }
+            (Course::Translated(translated), Some(_)) => self.stream_translated(reply, translated).await,
+            (Course::Translated(translated), None) => self.translated(reply, translated, stream).await,
+            (Course::Straight { .. }, Some(_)) if is_opaque => self.opaque(reply).await,
+            (Course::Straight { hide_usage }, Some(framing)) => {
+                self.stream_straight(reply, framing, hide_usage).await
+            }
+            (Course::Straight { .. }, None) => self.whole(reply, Verdict::Complete, !is_opaque).await,
+        }
     }
 
     /// Waits for `what`, unless something comes between.
@@ -172,17 +221,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             got = what => Ok(got),
             wait = self.patience.ran_out() => Err(Interrupt::TimedOut(self.timed_out(wait))),
         }
-    }
-
-    fn timed_out(&self, wait: Wait) -> Failure {
-        let timeouts = self.upstream.spec.timeouts;
-        let detail = match wait {
-            Wait::Connect => format!("no connection within {} ms", timeouts.connect_ms),
-            Wait::FirstEvent => format!("no answer began within {} ms", timeouts.first_event_ms),
-            Wait::Idle => format!("nothing came for {} ms", timeouts.idle_ms),
-            Wait::Total => format!("the answer was not complete within {} ms", timeouts.total_ms),
-        };
-        self.failure(FailureKind::Timeout(wait), &detail)
     }
 
     /// The next piece of the body. How long it may take is for the caller to say beforehand.
@@ -229,18 +267,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
         }
     }
 
-    fn failure(&self, kind: FailureKind, detail: &str) -> Failure {
-        let detail = self.upstream.without_key(detail);
-        let failure = Failure::new(kind, format!("{}: {detail}", self.upstream.spec.base_url));
-        Failure { upstream_status: self.account.upstream_status, ..failure }
-    }
-
-    fn failed_with(&self, kind: FailureKind, detail: &str) -> Verdict {
-        Verdict::Failed(self.failure(kind, detail))
-    }
-
     /// The answer has begun: from here on the client sees it.
     fn commit(&mut self, status: u16, headers: Vec<Header>, body_bytes: Option<u64>, events: bool) {
+        let mut headers = headers;
+        if !self.account.warning.is_empty() {
+            let value = Bytes::copy_from_slice(self.account.warning.as_bytes());
+            headers.push(Header { name: WARNING.into(), value });
+        }
         self.connection.put(&Answer::Head(Box::new(Head { status, headers, body_bytes, events })));
         let now_us = self.progress.begin();
         // A whole answer has waited here until it was complete; a stream until its first event of content.
@@ -256,193 +289,31 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             self.station.report_soon(&FromWorker::Progress { grant: self.open.grant, events });
         }
     }
+}
 
-    /// A status that another backend may do better than. Its body is read a little, for the operator.
-    async fn failed(&mut self, mut reply: Reply, kind: FailureKind) -> Result<Verdict, Interrupt> {
-        self.patience.expect(Wait::Idle, clock::now(), FAILURE_BODY_MS);
-        let mut text = Vec::new();
-        while text.len() < FAILURE_BODY {
-            match self.piece(&mut reply.body).await {
-                Ok(Some(Ok(piece))) => text.extend_from_slice(&piece),
-                Ok(_) | Err(Interrupt::TimedOut(_)) => break,
-                Err(interrupt) => return Err(interrupt),
-            }
-        }
-        let location = reply.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-        let why = match (location, status::message_in(&text)) {
-            (Some(location), _) => format!(", to {location}"),
-            (None, Some(message)) => format!(": {message}"),
-            (None, None) => String::new(),
-        };
-        let failure = self.failure(kind, &format!("answered {}{why}", reply.status));
-        Ok(Verdict::Failed(failure.with_retry_after_ms(status::retry_after_ms(&reply.headers))))
+/// How the good answer with these headers to a call of `called` is framed, if it is a stream; `asked` is what was asked
+/// for. A backend that was asked for a stream may leave the type out, or name a wrong one; only JSON is taken at its word.
+fn framing(headers: &HeaderMap, called: Endpoint, asked: Option<Framing>) -> Option<Framing> {
+    if !called.generates() {
+        return None;
     }
-
-    /// A whole answer: all of it in one piece if it is small.
-    async fn whole(&mut self, mut reply: Reply, good: Verdict) -> Result<Verdict, Interrupt> {
-        let must_be_json = matches!(good, Verdict::Complete) && reply.body.packing() != Packing::Opaque;
-        let announced = announced_length(&reply);
-        let mut is_kept = true;
-        let mut total = 0_u64;
-        while !reply.body.is_over() {
-            self.wait_for_next_piece();
-            let Some(piece) = self.piece(&mut reply.body).await? else { break };
-            let piece = match piece {
-                Ok(piece) => piece,
-                Err(failure) => return Ok(Verdict::Failed(failure)),
-            };
-            total += piece.len() as u64;
-            if is_kept {
-                self.connection.gathered.extend_from_slice(&piece);
-            }
-            if self.progress.has_begun() {
-                self.put_chunk(&piece);
-                self.flush().await?;
-            } else if total > WHOLE as u64 {
-                if must_be_json && self.connection.gathered.trim_ascii_start().first() != Some(&b'{') {
-                    return Ok(self.failed_with(FailureKind::Malformed, "the answer is no JSON object"));
-                }
-                self.commit(reply.status, headers::for_client(&reply.headers), announced, false);
-                let gathered = std::mem::take(&mut self.connection.gathered);
-                self.put_chunk(&gathered);
-                self.connection.gathered = gathered;
-                self.flush().await?;
-            }
-            if is_kept && total > READ_FOR_USAGE as u64 {
-                is_kept = false;
-                self.connection.gathered = Vec::new();
-            }
-        }
-        Ok(self.end_whole(&reply, good, must_be_json && is_kept, total))
-    }
-
-    fn end_whole(&mut self, reply: &Reply, good: Verdict, must_be_json: bool, total: u64) -> Verdict {
-        let gathered = std::mem::take(&mut self.connection.gathered);
-        if must_be_json {
-            if !is_json_object(&gathered) {
-                return self.failed_with(self.kind_of_break(), "the answer is no JSON object");
-            }
-            self.account.usage = usage_in_body(self.open.endpoint, &gathered);
-        }
-        if !self.progress.has_begun() {
-            self.commit(reply.status, headers::for_client(&reply.headers), Some(total), false);
-            self.put_chunk(&gathered);
-        }
-        self.connection.gathered = gathered;
-        good
-    }
-
-    /// An answer that nobody here can look into.
-    async fn opaque(&mut self, mut reply: Reply) -> Result<Verdict, Interrupt> {
-        while let Some(piece) = self.piece(&mut reply.body).await? {
-            match piece {
-                Err(failure) => return Ok(Verdict::Failed(failure)),
-                Ok(piece) => {
-                    if !self.progress.has_begun() {
-                        self.commit(reply.status, headers::for_client(&reply.headers), None, false);
-                    }
-                    self.put_chunk(&piece);
-                }
-            }
-            self.report_progress();
-            self.flush().await?;
-            self.wait_for_next_piece();
-        }
-        if self.progress.has_begun() {
-            return Ok(Verdict::Complete);
-        }
-        Ok(self.failed_with(FailureKind::Malformed, "closed without an answer"))
-    }
-
-    /// A stream of events.
-    async fn stream(&mut self, mut reply: Reply, hide_usage: bool) -> Result<Verdict, Interrupt> {
-        let mut watch = StreamWatch::new(self.open.endpoint, Framing::Events, hide_usage);
-        loop {
-            let piece = self.piece(&mut reply.body).await?;
-            let is_end = piece.is_none();
-            match piece {
-                Some(Ok(bytes)) => watch.feed(&bytes, &mut self.connection.gathered),
-                Some(Err(failure)) => return Ok(Verdict::Failed(failure)),
-                None => watch.finish(&mut self.connection.gathered),
-            }
-            self.account.usage = watch.usage();
-            self.account.is_inside_event = watch.has_begun() && !watch.is_between_events();
-            if !self.progress.has_begun() && watch.has_begun() {
-                self.commit(reply.status, headers::of_stream(&reply.headers), None, true);
-                // They share the buffer that they were read into, which a long stream need not keep.
-                reply.headers = HeaderMap::new();
-            }
-            if self.progress.has_begun() {
-                let mut gathered = std::mem::take(&mut self.connection.gathered);
-                self.put_chunk(&gathered);
-                gathered.clear();
-                self.connection.gathered = gathered;
-            }
-            if let Some(error) = watch.error() {
-                return Ok(self.told_inside(error));
-            }
-            if is_end || watch.is_complete() || self.is_too_silent() {
-                break;
-            }
-            self.report_progress();
-            self.flush().await?;
-            if self.progress.has_begun() {
-                self.wait_for_next_piece();
-            }
-        }
-        if !self.progress.has_begun() {
-            return Ok(self.failed_with(FailureKind::Malformed, "closed without an answer"));
-        }
-        if !watch.is_complete() {
-            return Ok(self.failed_with(FailureKind::Broken, "closed without the end marker"));
-        }
-        self.connection.settling = Some(reply.body);
-        Ok(Verdict::Complete)
-    }
-
-    fn is_too_silent(&self) -> bool {
-        !self.progress.has_begun() && self.connection.gathered.len() > SILENCE
-    }
-
-    /// The backend put an error into the stream. Before any content it counts like the status that fits it; after
-    /// that the stream has broken, and the frontend tells the client.
-    fn told_inside(&mut self, error: &BackendError) -> Verdict {
-        let said = format!("said in the stream: {}", error.message);
-        if self.progress.has_begun() {
-            return self.failed_with(FailureKind::Broken, &said);
-        }
-        match (status::class_in_stream(error.status), error.status) {
-            (Class::Failed(kind), _) => self.failed_with(kind, &said),
-            (_, status) => self.declined_inside(status.unwrap_or(400), &error.message),
-        }
-    }
-
-    /// A refusal that came as an event is passed on as the answer that it should have been.
-    fn declined_inside(&mut self, status: u16, message: &str) -> Verdict {
-        let body = dialect::error::body(
-            self.open.endpoint.dialect(),
-            &ErrorReport {
-                status,
-                code: FailureKind::Declined.code(),
-                message,
-                param: None,
-                request_id: self.open.label.as_str(),
-            },
-        );
-        let json =
-            HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        self.commit(status, headers::for_client(&json), Some(body.len() as u64), false);
-        self.put_chunk(&body);
-        Verdict::Declined
+    match (comes_bit_by_bit(headers), asked) {
+        (Some(framing), _) => Some(framing),
+        // A list is JSON, too.
+        (None, Some(Framing::List)) => Some(Framing::List),
+        (None, asked) => asked.filter(|_| !is_type(headers, "application/json")),
     }
 }
 
-/// The length that the client will see, if the backend announced it and the body comes as it was sent.
-fn announced_length(reply: &Reply) -> Option<u64> {
-    let length = reply.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
-    length.filter(|_| reply.body.packing() != Packing::Known)
+/// How an answer is framed that calls itself a stream.
+fn comes_bit_by_bit(headers: &HeaderMap) -> Option<Framing> {
+    if is_type(headers, Framing::Events.content_type()) {
+        return Some(Framing::Events);
+    }
+    is_type(headers, Framing::Lines.content_type()).then_some(Framing::Lines)
 }
 
-fn is_json_object(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{') && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+fn is_type(headers: &HeaderMap, prefix: &str) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }

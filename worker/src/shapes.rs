@@ -45,6 +45,36 @@ pub(crate) fn models(body: &[u8]) -> Result<Page, String> {
     }
 }
 
+/// Reads a page of Gemini's models: those that generate text or embed it.
+pub(crate) fn gemini_models(body: &[u8]) -> Result<Page, String> {
+    const USEFUL: [&str; 2] = ["generateContent", "embedContent"];
+    let body: Value = serde_json::from_slice(body).map_err(|_| "the answer is no JSON".to_owned())?;
+    let items = match body.get("models") {
+        Some(Value::Array(items)) => items.as_slice(),
+        // A page without models has no list.
+        None | Some(Value::Null) if body.is_object() => &[],
+        _ => return Err("the answer has no list named models".to_owned()),
+    };
+    let is_useful = |item: &&Value| {
+        let methods = item.get("supportedGenerationMethods").and_then(Value::as_array);
+        // A server that does not say what a model can do offers it for something.
+        methods
+            .is_none_or(|methods| methods.iter().filter_map(Value::as_str).any(|name| USEFUL.contains(&name)))
+    };
+    let model = |item: &Value| {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = name.strip_prefix("models/").unwrap_or(name);
+        if name.is_empty() {
+            return Err("an item of models has no name".to_owned());
+        }
+        let model = OfferedModel { id: ModelName::new(name), created: None, owned_by: None };
+        Ok(Listed { model, context: item.get("inputTokenLimit").and_then(Value::as_u64) })
+    };
+    let models = items.iter().filter(is_useful).map(model).collect::<Result<_, _>>()?;
+    let next = body.get("nextPageToken").and_then(Value::as_str).filter(|token| !token.is_empty());
+    Ok(Page { models, next_after: next.map(str::to_owned) })
+}
+
 fn bare_name(value: &Value) -> Result<Listed, String> {
     let name = value.as_str().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| "the list holds something else than names".to_owned())?;
@@ -108,5 +138,22 @@ mod tests {
         assert_eq!(page.models[0].model.created, Some(60));
         let last = models(br#"{"data":[],"has_more":false,"last_id":"claude"}"#).unwrap();
         assert_eq!(last.next_after, None);
+    }
+
+    #[test]
+    fn gemini_lists_what_generates_or_embeds() {
+        let body = r#"{"models":[
+            {"name":"models/g","inputTokenLimit":1000,"supportedGenerationMethods":["generateContent","countTokens"]},
+            {"name":"models/e","supportedGenerationMethods":["embedContent"]},
+            {"name":"models/aqa","supportedGenerationMethods":["generateAnswer"]},
+            {"name":"tunedModels/t"}],"nextPageToken":"p2"}"#;
+        let page = gemini_models(body.as_bytes()).unwrap();
+        let names: Vec<_> = page.models.iter().map(|listed| listed.model.id.as_str()).collect();
+        assert_eq!(names, ["g", "e", "tunedModels/t"]);
+        assert_eq!((page.models[0].context, page.next_after.as_deref()), (Some(1000), Some("p2")));
+        assert_eq!(gemini_models(b"{}"), Ok(Page { models: Vec::new(), next_after: None }));
+        for wrong in ["[]", r#"{"models":7}"#, r#"{"models":[{"id":"g"}]}"#, "<html>"] {
+            assert!(gemini_models(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 }

@@ -69,6 +69,7 @@ impl Station {
             first_byte_us: None,
             total_us: 0,
             bytes_received: 0,
+            warnings: String::new(),
         })));
     }
 

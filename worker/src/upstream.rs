@@ -1,25 +1,28 @@
 //! The backend as this worker knows it: its address, its key, and how to call it.
 //!
-//! It promises that the request's bytes reach the backend as the client wrote them, apart from the three edits it
-//! is asked for, and that the key appears nowhere but in the request.
+//! It promises that a call reaches the backend as it was made, and that the key appears nowhere but in the request.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dialect::{Dialect, Endpoint, edit};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use dialect::translate::Engine;
+use dialect::{Dialect, Endpoint};
+use http::header::HeaderMap;
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use ipc_proto::failure::{Failure, FailureKind, Wait};
-use ipc_proto::spec::{BackendKind, Credential, WorkerSpec};
+use ipc_proto::spec::{BackendKind, WorkerSpec};
 use ipc_proto::stream::Open;
 
+use crate::call::{self, Call};
 use crate::connect::{Client, chain, is_connect_timeout};
+use crate::course::Course;
 use crate::fake::Fake;
-use crate::headers;
+use crate::key::Key;
 use crate::source::Source;
+use crate::{headers, target};
 
 /// Why a spec cannot be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +48,9 @@ pub enum SpecError {
 pub(crate) struct Upstream {
     /// The spec.
     pub(crate) spec: WorkerSpec,
-    credential: Option<(HeaderName, HeaderValue)>,
+    key: Key,
+    engine: Engine,
+    /// Of the operations that are at the same place for every model.
     addresses: Vec<(Endpoint, Uri)>,
     way: Way,
 }
@@ -53,13 +58,6 @@ pub(crate) struct Upstream {
 enum Way {
     Http(Arc<Client>),
     Fake(Arc<Fake>),
-}
-
-/// What a call needs, made of what the frontend sent.
-pub(crate) struct Call {
-    body: Bytes,
-    /// Whether we asked for usage that the client did not ask for.
-    pub(crate) hide_usage: bool,
 }
 
 /// The beginning of an answer.
@@ -90,11 +88,11 @@ impl Upstream {
             Way::Fake(_) => Vec::new(),
             Way::Http(_) => Endpoint::ALL
                 .into_iter()
-                .map(|endpoint| Ok((endpoint, address(&spec.base_url, endpoint.path())?)))
+                .filter(|endpoint| !endpoint.names_model_in_path() && *endpoint != Endpoint::Native)
+                .map(|endpoint| Ok((endpoint, address(&spec.base_url, &endpoint.path("", false))?)))
                 .collect::<Result<_, SpecError>>()?,
         };
-        let credential = spec.credential.as_ref().map(header_of).transpose()?;
-        Ok(Self { spec, credential, addresses, way })
+        Ok(Self { key: Key::of(&spec)?, engine: call::engine(&spec), spec, addresses, way })
     }
 
     /// The fake, if this backend is one.
@@ -105,26 +103,9 @@ impl Upstream {
         }
     }
 
-    /// Makes the edits that a request may need: another name for the model, other load options, a wish for usage.
-    pub(crate) fn prepare(&self, open: &Open, body: Bytes) -> Call {
-        let mut body = body;
-        if let Some(model) = &open.model
-            && let Cow::Owned(edited) = edit::with_model(&body, model.as_str())
-        {
-            body = edited.into();
-        }
-        // Others do not load by request, or would refuse what they do not know.
-        if matches!(self.spec.kind, BackendKind::Ollama | BackendKind::Fake)
-            && let Cow::Owned(edited) = edit::with_load(&body, &open.load)
-        {
-            body = edited.into();
-        }
-        let wants_usage =
-            self.spec.ask_for_usage && open.stream && open.endpoint == Endpoint::ChatCompletions;
-        match wants_usage.then(|| edit::asking_for_usage(&body)).flatten() {
-            Some(edited) => Call { body: edited.into(), hide_usage: true },
-            None => Call { body, hide_usage: false },
-        }
+    /// Makes the call that serves the request `open` with `body`, and says what becomes of the answer. Fails when this backend cannot be asked for it.
+    pub(crate) fn prepare(&self, open: &Open, body: Bytes) -> Result<(Call, Course), Failure> {
+        call::prepare(&self.spec, self.engine, open, body)
     }
 
     /// Sends the request and waits for the beginning of the answer. Dropping the future cancels the call.
@@ -133,15 +114,21 @@ impl Upstream {
     /// one that may have reached the backend is not: it could be generating already.
     pub(crate) async fn call(&self, open: &Open, call: Call) -> Result<Reply, Failure> {
         let client = match &self.way {
-            Way::Fake(fake) => return Ok(fake.answer(open.endpoint, open.stream, &call.body).await),
+            Way::Fake(fake) => return Ok(fake.answer(call.endpoint, call.stream, &call.body).await),
             Way::Http(client) => client,
         };
-        let mut request = Request::new(Full::new(call.body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self
-            .address_for(open)
-            .ok_or_else(|| Failure::new(FailureKind::BadRequest, "the query string cannot be sent"))?;
-        *request.headers_mut() = headers::for_backend(open, self.credential.as_ref());
+        let unsendable = || {
+            let failure = Failure::new(FailureKind::BadRequest, "the address cannot be sent");
+            failure.telling("the path or the query string cannot be sent", None)
+        };
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = match &open.native {
+            Some(native) => Method::from_bytes(native.method.as_bytes()).map_err(|_| unsendable())?,
+            None => Method::POST,
+        };
+        *request.uri_mut() = self.address_for(open, &call).ok_or_else(unsendable)?;
+        *request.headers_mut() = headers::for_backend(open, &call, &self.key);
+        *request.body_mut() = Full::new(call.body);
         self.send(client, request).await
     }
 
@@ -152,12 +139,13 @@ impl Upstream {
         };
         let dialect = match self.spec.kind {
             BackendKind::Anthropic => Dialect::Anthropic,
+            BackendKind::Gemini => Dialect::Gemini,
             _ => Dialect::OpenAi,
         };
         let mut request = Request::new(Full::default());
         *request.uri_mut() = address(&self.spec.base_url, path)
             .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
-        *request.headers_mut() = headers::for_probe(dialect, self.credential.as_ref());
+        *request.headers_mut() = headers::for_probe(dialect, &self.key);
         self.send(client, request).await
     }
 
@@ -180,25 +168,34 @@ impl Upstream {
         }
     }
 
-    fn address_for(&self, open: &Open) -> Option<Uri> {
-        let (_, plain) = self.addresses.iter().find(|(endpoint, _)| *endpoint == open.endpoint)?;
-        match open.query.as_deref() {
-            None | Some("") => Some(plain.clone()),
-            Some(query) => format!("{plain}?{query}").parse().ok(),
+    fn address_for(&self, open: &Open, call: &Call) -> Option<Uri> {
+        let query = if call.translated_into.is_some() {
+            let is_list = call.stream && call.endpoint.dialect() == Dialect::Gemini;
+            is_list.then_some(Cow::Borrowed("alt=sse"))
+        } else {
+            target::query(open.query.as_deref(), self.key.is_callers())
+        };
+        if query.is_none()
+            && let Some((_, plain)) = self.addresses.iter().find(|(endpoint, _)| *endpoint == call.endpoint)
+        {
+            return Some(plain.clone());
         }
+        let path = match &open.native {
+            Some(native) => Cow::Borrowed(native.path.as_str()),
+            None => target::path(call.endpoint, open.model.as_str(), call.stream),
+        };
+        target::address(&self.spec.base_url, &path, query.as_deref())
     }
 
-    /// `text`, which came from the backend, without our key in it and not too long for a log.
+    /// `text`, which came from the backend, without our key in it.
+    pub(crate) fn hiding_key<'text>(&self, text: &'text str) -> Cow<'text, str> {
+        self.key.hidden_in(text)
+    }
+
+    /// The same, and not too long for a log.
     pub(crate) fn without_key(&self, text: &str) -> String {
         const LONGEST: usize = 300;
-        let key = self.spec.credential.as_ref().map(|credential| match credential {
-            // To find the key where a backend repeats it.
-            Credential::Bearer(secret) | Credential::ApiKey(secret) => secret.expose(),
-        });
-        let text = match key.filter(|key| !key.is_empty()) {
-            Some(key) => Cow::Owned(text.replace(key, "[secret]")),
-            None => Cow::Borrowed(text),
-        };
+        let text = self.hiding_key(text);
         text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
@@ -219,18 +216,5 @@ fn new_way(spec: &WorkerSpec) -> Result<Way, SpecError> {
 }
 
 fn address(base_url: &str, path: &str) -> Result<Uri, SpecError> {
-    let address = format!("{base_url}{path}").parse::<Uri>().ok();
-    let complete = address.filter(|address| address.scheme().is_some() && address.host().is_some());
-    complete.ok_or_else(|| SpecError::Address { address: base_url.to_owned() })
-}
-
-fn header_of(credential: &Credential) -> Result<(HeaderName, HeaderValue), SpecError> {
-    let (name, value) = match credential {
-        // The one place where the key is used.
-        Credential::Bearer(secret) => (header::AUTHORIZATION, format!("Bearer {}", secret.expose())),
-        Credential::ApiKey(secret) => (HeaderName::from_static("x-api-key"), secret.expose().to_owned()),
-    };
-    let mut value = HeaderValue::try_from(value).map_err(|_| SpecError::Key)?;
-    value.set_sensitive(true);
-    Ok((name, value))
+    target::address(base_url, path, None).ok_or_else(|| SpecError::Address { address: base_url.to_owned() })
 }

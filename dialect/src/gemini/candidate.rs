@@ -197,3 +197,61 @@ impl Speech {
 fn is_own(kind: &str) -> bool {
     matches!(kind, "executableCode" | "codeExecutionResult")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemini::signature::Proof;
+    use crate::hub::Provider;
+
+    fn said(shows: bool, kinds: Vec<PartKind>) -> serde_json::Value {
+        let mut speech = Speech::new(shows);
+        for kind in kinds {
+            speech.part(&Part::answered(kind));
+        }
+        serde_json::to_value(speech.take(true).0).expect("it is JSON")
+    }
+
+    fn signed(data: &str) -> Signature {
+        Signature { provider: Provider::Anthropic, data: data.to_owned() }
+    }
+
+    #[test]
+    fn ts_04_signatures_stand_on_the_part_that_follows_the_thoughts() {
+        let thinking = PartKind::Thinking { text: "Hm.".to_owned(), signature: Some(signed("one")) };
+        let kinds = vec![thinking, PartKind::plain("Hello")];
+        let proof = |part: &serde_json::Value| {
+            let written = part["thoughtSignature"].as_str().expect("a signature");
+            let proof = Proof::read(written).expect("it is one");
+            (proof.signature.data, proof.is_sealed)
+        };
+        let shown = said(true, kinds.clone());
+        assert_eq!(shown[0], serde_json::json!({"text": "Hm.", "thought": true}));
+        assert_eq!((shown[1]["text"].as_str(), proof(&shown[1])), (Some("Hello"), ("one".to_owned(), false)));
+        let hidden = said(false, kinds);
+        assert_eq!(
+            (hidden[0]["text"].as_str(), proof(&hidden[0])),
+            (Some("Hello"), ("one".to_owned(), false))
+        );
+    }
+
+    #[test]
+    fn seals_that_follow_each_other_all_stay() {
+        let seal = |data: &str| PartKind::SealedThinking { data: signed(data) };
+        let parts = said(false, vec![seal("one"), seal("two")]);
+        let read = |part: usize| Proof::read(parts[part]["thoughtSignature"].as_str().expect("a signature"));
+        let expected = |data: &str| Some(Proof { signature: signed(data), is_sealed: true });
+        assert_eq!((read(0), read(1)), (expected("one"), expected("two")));
+        assert_eq!(parts[1]["thought"], true);
+    }
+
+    #[test]
+    fn a_call_that_was_cut_is_left_out_and_a_text_stands_in_for_nothing() {
+        let mut speech = Speech::new(false);
+        speech.call("1", "f", "{\"a\":", false, None);
+        assert_eq!(serde_json::to_string(&speech.take(true).0).expect("it is JSON"), r#"[{"text":""}]"#);
+        speech.call("1", "f", "", false, None);
+        let call = r#"[{"functionCall":{"id":"1","name":"f","args":{}}}]"#;
+        assert_eq!(serde_json::to_string(&speech.take(false).0).expect("it is JSON"), call);
+    }
+}

@@ -40,7 +40,18 @@ pub(super) fn read_inline(mut blob: Proto<'_>) -> Result<PartKind, Unfit> {
     let media_type = blob.text("mimeType")?.unwrap_or_default();
     let data = base64::standard(blob.needed_text("data")?);
     let name = blob.text("displayName")?;
-    Ok(of_type(&media_type.clone(), Source::Base64 { media_type, data }, name))
+    let as_text = || base64::decoded(&data).and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = if is_text(&media_type) { as_text() } else { None };
+    let source = match text {
+        Some(text) => Source::Text(text),
+        None => Source::Base64 { media_type: media_type.clone(), data },
+    };
+    Ok(of_type(&media_type, source, name))
+}
+
+/// Whether bytes of this type can be read as they are: then they are told as text, which every model takes.
+fn is_text(media_type: &str) -> bool {
+    media_type.starts_with("text/") || media_type == "application/json"
 }
 
 /// The part that the object `fileData` is. Nobody but Google can read a file that was uploaded there.
@@ -96,4 +107,46 @@ fn file<'a>(file_uri: &'a str, mime_type: Option<&'a str>) -> OutPart<'a> {
 fn type_by_ending(url: &str) -> Option<&'static str> {
     let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     ENDINGS.iter().find(|(ending, _)| path.ends_with(ending)).map(|(_, media_type)| *media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inline(json: &str) -> PartKind {
+        let raw = serde_json::from_str(json).unwrap();
+        read_inline(Proto::of("x", raw).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn bytes_become_what_their_type_says() {
+        let picture = inline(r#"{"mimeType":"image/png","data":"_-8"}"#);
+        let source = Source::Base64 { media_type: "image/png".to_owned(), data: "/+8=".to_owned() };
+        assert_eq!(picture, PartKind::Image { source, detail: None });
+        let sound = inline(r#"{"mime_type":"audio/mp3","data":"AAAA"}"#);
+        assert!(matches!(sound, PartKind::Audio { .. }));
+        let text = inline(r#"{"mimeType":"text/markdown","data":"IyBIaQ==","displayName":"a.md"}"#);
+        let PartKind::Document { source, name, .. } = text else { unreachable!("it is a document") };
+        assert_eq!((source, name.as_deref()), (Source::Text("# Hi".to_owned()), Some("a.md")));
+        let no_text = inline(r#"{"mimeType":"text/plain","data":"/w=="}"#);
+        assert!(matches!(no_text, PartKind::Document { source: Source::Base64 { .. }, .. }));
+    }
+
+    #[test]
+    fn the_type_of_a_file_is_read_from_its_name_where_nothing_tells_it() {
+        for (url, kind) in [
+            ("https://a.example/b.MP4?c#d", "video/mp4"),
+            ("https://a.example/b", "image/jpeg"),
+            ("https://a.example/b.pdf", "application/pdf"),
+        ] {
+            let source = Source::Url { url: url.to_owned(), media_type: None };
+            let part = written(&source, "image/jpeg").unwrap();
+            assert_eq!(part.file_data.unwrap().mime_type, Some(kind));
+        }
+        let raw = serde_json::from_str(r#"{"fileUri":"https://youtu.be/x"}"#).unwrap();
+        let film = read_file(Proto::of("x", raw).unwrap()).unwrap();
+        assert!(matches!(film, PartKind::Video { source: Source::Url { .. } }));
+        assert!(written(&Source::File { id: "file-1".to_owned() }, "image/jpeg").is_none());
+        assert!(written(&Source::File { id: "files/1".to_owned() }, "image/jpeg").is_some());
+    }
 }

@@ -7,7 +7,8 @@ pub(super) fn read(word: &str) -> Option<Reason> {
     Some(match word {
         "" | "FINISH_REASON_UNSPECIFIED" => return None,
         "STOP" => Reason::Stop,
-        "MAX_TOKENS" => Reason::Length,
+        // The second could be asked to go on, but only by a token that no other dialect has.
+        "MAX_TOKENS" | "CONTINUATION" => Reason::Length,
         "SAFETY"
         | "RECITATION"
         | "LANGUAGE"
@@ -15,6 +16,8 @@ pub(super) fn read(word: &str) -> Option<Reason> {
         | "PROHIBITED_CONTENT"
         | "SPII"
         | "MODEL_ARMOR"
+        | "ESCALATION"
+        | "PUP_LIMITED_DISABLED"
         | "IMAGE_SAFETY"
         | "IMAGE_PROHIBITED_CONTENT"
         | "IMAGE_RECITATION" => Reason::Refusal,
@@ -50,5 +53,6 @@ mod tests {
     fn t93_a_malformed_call_is_no_refusal() {
         assert_eq!(read("MALFORMED_FUNCTION_CALL"), Some(Reason::BadToolCall));
         assert_eq!(read("RECITATION"), Some(Reason::Refusal));
+        assert_eq!(read("CONTINUATION"), Some(Reason::Length));
     }
 }

@@ -1,8 +1,7 @@
 //! A client's `generateContent` read into the hub.
 //!
 //! The model and the wish for a stream stand in the path, not here. What the hub has no word for is kept with its
-//! path, so that it is named as lost. `cachedContent` names a part of the prompt that only Google has: without it the
-//! request makes no sense.
+//! path, so that it is named as lost.
 
 use serde_json::value::RawValue;
 
@@ -15,13 +14,20 @@ use super::conversation::Conversation;
 use super::proto::Proto;
 use super::schema;
 
+/// What names something that only Google has, and without which the request makes no sense.
+const KEPT_BY_GEMINI: [(&str, &str); 2] = [
+    ("cachedContent", "names a prompt that only Gemini keeps: send its contents instead"),
+    ("continuationToken", "goes on with an answer that only Gemini keeps"),
+];
+
 /// Reads `body`.
 pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     let mut fields = Proto::of_body(body)?;
     let mut request = Request::new(Endpoint::GenerateContent);
-    if fields.has("cachedContent") {
-        let message = "names a prompt that only Gemini keeps: send its contents instead";
-        return Err(Unfit::untranslatable(fields.path("cachedContent"), message));
+    for (name, message) in KEPT_BY_GEMINI {
+        if fields.has(name) {
+            return Err(Unfit::untranslatable(fields.path(name), message));
+        }
     }
     if let Some(model) = fields.text("model")? {
         model.strip_prefix("models/").unwrap_or(&model).clone_into(&mut request.model);
@@ -49,7 +55,14 @@ pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     if let Some(config) = fields.object("generationConfig")? {
         read_generation(config, &mut request)?;
     }
-    request.service_tier = fields.said("serviceTier", Proto::text)?;
+    request.service_tier =
+        fields.said("serviceTier", Proto::text)?.and_then(|Said { value, at }| {
+            match value.to_ascii_lowercase().as_str() {
+                "" | "unspecified" => None,
+                "standard" => Some(Said::new(at, "default".to_owned())),
+                tier => Some(Said::new(at, tier.to_owned())),
+            }
+        });
     fields.into_extras(&mut request.extras);
     Ok(request)
 }
@@ -63,10 +76,10 @@ fn read_tool(at: &str, tool: &RawValue, request: &mut Request) -> Result<(), Unf
     }
     let mut own = Vec::new();
     fields.into_extras(&mut own);
-    request.tools.extend(own.into_iter().map(|Extra { name, at, value }| {
-        let raw =
-            Json::parse(&format!("{{{}:{}}}", Json::of(&name).as_str(), value.as_str())).unwrap_or(value);
-        Tool { at, kind: ToolKind::Provider { kind: name, raw }, cache: None }
+    request.tools.extend(own.into_iter().map(|Extra { name, at, value }| Tool {
+        at,
+        kind: ToolKind::Provider { kind: name, raw: value },
+        cache: None,
     }));
     Ok(())
 }

@@ -36,6 +36,8 @@ struct Body<'a> {
     tool_config: Option<tools::Config<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation_config: Option<Generation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
 }
 
 #[derive(Default, PartialEq, Serialize)]
@@ -98,9 +100,10 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     generation.thinking_config =
         request.reasoning.as_ref().and_then(|reasoning| model.thinking(reasoning, losses));
     let tool_config = tools::choice(request, &tools, losses)?;
+    let service_tier = tier(request, losses);
     lose_rest(request, losses);
     let generation_config = Some(generation).filter(|generation| *generation != Generation::default());
-    let body = Body { system_instruction, contents, tools, tool_config, generation_config };
+    let body = Body { system_instruction, contents, tools, tool_config, generation_config, service_tier };
     let mut sent = Sent::new(Endpoint::GenerateContent, &body);
     sent.reversal = reversal;
     Ok(sent)
@@ -177,16 +180,28 @@ fn format_in_words(format: &Format) -> String {
     }
 }
 
+/// The class of service, in Gemini's words.
+fn tier(request: &Request, losses: &mut Losses) -> Option<&'static str> {
+    let said = request.service_tier.as_ref()?;
+    match said.value.as_str() {
+        "flex" => Some("flex"),
+        "priority" => Some("priority"),
+        "standard_only" => Some("standard"),
+        "auto" | "default" => None,
+        _ => {
+            losses.add(said.at.as_str(), "Gemini has no such class of service");
+            None
+        }
+    }
+}
+
 /// Names everything for which Gemini has no place.
 fn lose_rest(request: &Request, losses: &mut Losses) {
     let verbosity = request.verbosity.as_ref().filter(|said| said.value != "medium");
-    let tier =
-        request.service_tier.as_ref().filter(|said| !matches!(said.value.as_str(), "auto" | "default"));
     let lost = [
         verbosity.map(|said| &said.at),
         request.user.as_ref().map(|said| &said.at),
         request.metadata.as_ref().filter(|said| said.value.as_str() != "{}").map(|said| &said.at),
-        tier.map(|said| &said.at),
         request.cache_key.as_ref().map(|said| &said.at),
     ];
     let extras = request.engine_options.iter().chain(&request.extras).map(|extra| &extra.at);

@@ -146,6 +146,10 @@ impl Reader for StreamReader {
             return sink(Delta::Error(fault::told_by(data)));
         }
         let data = data.trim_ascii();
+        // Some servers end their streams as OpenAI does.
+        if data == b"[DONE]" {
+            return;
+        }
         if data.first() == Some(&b'[') {
             return match serde_json::from_slice::<Vec<&RawValue>>(data) {
                 Ok(list) => list.into_iter().for_each(|value| self.read(name, value.get().as_bytes(), sink)),

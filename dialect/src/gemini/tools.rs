@@ -4,6 +4,7 @@
 //! tools become functions with one argument. Tools that another provider runs are left out and named.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -24,8 +25,8 @@ pub(super) enum OutTool {
         /// They.
         function_declarations: Vec<Declaration>,
     },
-    /// One of Google's own tools, as the client wrote it.
-    Own(Json),
+    /// One of Google's own tools: its settings, as the client wrote them, under its name.
+    Own(BTreeMap<String, Json>),
 }
 
 impl OutTool {
@@ -76,8 +77,8 @@ pub(super) fn written(request: &Request, losses: &mut Losses, reversal: &mut Rev
                 let function = custom_tools::as_function(name, description.as_deref(), format.as_ref());
                 functions.push(declared(&function, tool, losses, reversal));
             }
-            ToolKind::Provider { raw, .. } if request.origin.dialect() == Dialect::Gemini => {
-                own.push(OutTool::Own(raw.clone()));
+            ToolKind::Provider { kind, raw } if request.origin.dialect() == Dialect::Gemini => {
+                own.push(OutTool::Own(BTreeMap::from([(kind.clone(), raw.clone())])));
             }
             ToolKind::Provider { kind, .. } => {
                 losses.add(tool.at.as_str(), format!("Gemini has no tool {kind}"));

@@ -281,3 +281,104 @@ fn thought<'a>(text: &'a str, own: &'a Signature) -> Written<'a> {
     part.thought_signature = Some(own.data.as_str().into());
     part.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Endpoint;
+    use crate::hub::ToolResult;
+
+    fn signed(provider: Provider) -> Signature {
+        Signature { provider, data: "c2ln".to_owned() }
+    }
+
+    fn call(arguments: &str) -> PartKind {
+        let (id, name) = ("1".to_owned(), "f".to_owned());
+        PartKind::ToolCall(ToolCall {
+            id,
+            name,
+            arguments: arguments.to_owned(),
+            is_custom: false,
+            signature: None,
+        })
+    }
+
+    fn written(role: Role, kinds: Vec<PartKind>) -> Result<(String, String), String> {
+        let mut request = Request::new(Endpoint::Messages);
+        let parts = (0..).zip(kinds).map(|(index, kind)| Part::new(format!("p[{index}]"), kind)).collect();
+        request.messages.push(Message { role, parts, name: None, at: "m".to_owned() });
+        let mut losses = Losses::default();
+        let turns = Turns::of(&request, Model::named("gemini-3-flash"), &mut losses);
+        let (instructions, contents) = turns.map_err(|unfit| unfit.to_string())?.finish();
+        let last = contents.last().or(instructions.as_ref()).expect("there always is a turn");
+        let text = serde_json::to_string(&last.parts).expect("it is JSON");
+        Ok((text, losses.header().unwrap_or_default()))
+    }
+
+    #[test]
+    fn t87_a_seal_before_a_call_is_the_calls_signature() {
+        let skip = r#"[{"functionCall":{"id":"1","name":"f","args":{}},"thoughtSignature":"skip_thought_signature_validator"}]"#;
+        let own = skip.replace(signature::SKIP, "c2ln");
+        for (before, expected) in [
+            (PartKind::SealedThinking { data: signed(Provider::Gemini) }, own.as_str()),
+            (PartKind::Thinking { text: String::new(), signature: Some(signed(Provider::Gemini)) }, &own),
+            (PartKind::SealedThinking { data: signed(Provider::Anthropic) }, skip),
+            (PartKind::Thinking { text: "t".to_owned(), signature: Some(signed(Provider::OpenAi)) }, skip),
+            (PartKind::Thinking { text: "t".to_owned(), signature: None }, skip),
+        ] {
+            let (text, lost) = written(Role::Assistant, vec![before, call("")]).expect("it can be written");
+            assert_eq!((text.as_str(), lost.as_str()), (expected, ""));
+        }
+        let alone = vec![PartKind::SealedThinking { data: signed(Provider::Gemini) }];
+        let (text, _) = written(Role::Assistant, alone).expect("it can be written");
+        assert_eq!(text, r#"[{"text":"","thoughtSignature":"c2ln"}]"#);
+    }
+
+    #[test]
+    fn tq_12_arguments_that_are_no_object_are_refused_with_their_place() {
+        let refused = written(Role::Assistant, vec![PartKind::plain("x"), call("[1]")]);
+        assert!(
+            refused.is_err_and(|message| message.starts_with("p[1] has arguments that are no JSON object"))
+        );
+    }
+
+    #[test]
+    fn what_only_another_dialect_has_is_told_in_words_or_named() {
+        let foreign = |text: Option<&str>| PartKind::Foreign {
+            kind: "server_tool_use".to_owned(),
+            raw: Json::empty_object(),
+            text: text.map(str::to_owned),
+        };
+        let kinds = vec![foreign(Some("Searched.")), foreign(None)];
+        let expected =
+            (r#"[{"text":"Searched."}]"#.to_owned(), "p[1]: Gemini has nothing like it".to_owned());
+        assert_eq!(written(Role::User, kinds), Ok(expected));
+    }
+
+    #[test]
+    fn tr_05_documents_of_text_become_text_with_what_is_said_of_them() {
+        let document = PartKind::Document {
+            source: crate::hub::Source::Text("Body.".to_owned()),
+            name: Some("a.txt".to_owned()),
+            context: Some("Old.".to_owned()),
+            citations: Json::parse(r#"{"enabled":true}"#),
+        };
+        let (text, lost) = written(Role::User, vec![document]).expect("it can be written");
+        assert_eq!(text, r#"[{"text":"a.txt\nOld."},{"text":"Body."}]"#);
+        assert!(lost.starts_with("p[0].citations: "));
+    }
+
+    #[test]
+    fn an_answer_to_a_call_that_is_not_there_takes_its_own_name_or_is_refused() {
+        let result = |name: Option<&str>| {
+            let (id, name) = ("9".to_owned(), name.map(str::to_owned));
+            vec![PartKind::ToolResult(ToolResult { id, name, parts: Vec::new(), is_error: false })]
+        };
+        let expected = r#"[{"functionResponse":{"id":"9","name":"f","response":{"result":""}}}]"#;
+        assert_eq!(written(Role::User, result(Some("f"))), Ok((expected.to_owned(), String::new())));
+        assert!(
+            written(Role::User, result(None))
+                .is_err_and(|message| message.starts_with("p[0] answers a call"))
+        );
+    }
+}

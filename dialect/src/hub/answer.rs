@@ -30,6 +30,7 @@ impl Answer {
         sink(Delta::Usage(usage));
         for (choice, whole) in (0..).zip(choices) {
             // First, so that a call which the limit of tokens cut is known to be half.
+            // First, for it tells whether the last call may be half.
             sink(Delta::Finish { choice, finish: whole.finish });
             for (index, part) in (0..).zip(whole.parts) {
                 play_part(choice, index, part, sink);

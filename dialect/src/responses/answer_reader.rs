@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::fault;
 use crate::hub::{
-    Answer, Beginning, Choice, Finish, Json, Part, PartKind, Reason, Source, ToolCall, arguments,
+    Answer, Beginning, Choice, Finish, Json, Part, PartKind, Reason, Source, ToolCall, arguments, ids,
 };
 use crate::watch::BackendError;
 
@@ -23,8 +23,11 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, BackendError> {
         return Err(wrong("the answer has no output".to_owned()));
     };
     let mut choice = Choice { parts: Vec::new(), finish: response.finish(), logprobs: None };
-    for value in output {
-        let item = Item::read(value)?;
+    for (place, value) in output.iter().enumerate() {
+        let mut item = Item::read(value)?;
+        if item.r#type.ends_with("_call") && item.id_of_call().is_none() {
+            item.call_id = Some(ids::made("call_", response.id.as_deref().unwrap_or_default(), place));
+        }
         choice.logprobs = choice.logprobs.or(item.logprobs());
         choice.parts.extend(item.parts(value, choice.finish.is_cut())?);
     }
@@ -77,10 +80,10 @@ impl Response<'_> {
     /// The failure that it tells of, if it does; `whole` is its text.
     pub(super) fn failure(&self, whole: &[u8]) -> Option<BackendError> {
         let status = self.status.as_deref().unwrap_or_default();
-        if self.error.is_some() || status == "failed" {
+        if self.error.is_some() {
             return Some(failure(whole));
         }
-        matches!(status, "cancelled" | "queued" | "in_progress").then(|| {
+        matches!(status, "failed" | "cancelled" | "queued" | "in_progress").then(|| {
             // A whole answer that is not whole.
             wrong(format!("the response is {status}"))
         })

@@ -69,8 +69,8 @@ impl Conversation {
                 return Ok(());
             }
             "item_reference" => {
-                let message =
-                    "refers to an item that this backend does not keep: send the whole item in its place";
+                let message = "refers to an item that this backend does not keep: send the whole item in its \
+                               place, as SDKs do that are told not to store";
                 return Err(Unfit::untranslatable(at, message));
             }
             "compaction" | "compaction_summary" | "compaction_trigger" | "context_compaction" => {

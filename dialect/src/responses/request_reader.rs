@@ -51,8 +51,15 @@ pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     if let Some(text) = fields.text("instructions")? {
         conversation.instruct(text);
     }
-    if let Some(input) = fields.take("input") {
-        conversation.hear(input)?;
+    match fields.take("input") {
+        Some(input) => conversation.hear(input)?,
+        None if fields.has("messages") => {
+            return Err(Unfit::bad(
+                "messages",
+                "is of another API: the Responses API has the conversation in input",
+            ));
+        }
+        None => {}
     }
     let list = fields.list("tools")?.unwrap_or_default();
     request.tools = tool_reader::tools(list, "tools", &mut conversation.extras)?;

@@ -371,12 +371,13 @@ impl StreamReader {
 
     fn fail(&mut self, wire: &Wire<'_>, data: &[u8], sink: &mut Sink<'_>) {
         self.is_over = true;
-        let counts = response(wire).and_then(|response| response.usage.map(usage::read));
-        if let Some(counts) = counts {
-            sink(Delta::Usage(counts));
+        let told = response(wire);
+        if let Some(counts) = told.as_ref().and_then(|response| response.usage) {
+            sink(Delta::Usage(usage::read(counts)));
         }
         let whole = wire.response.map_or(data, |response| response.get().as_bytes());
-        sink(Delta::Error(failure(whole)));
+        let error = told.and_then(|response| response.failure(whole)).unwrap_or_else(|| failure(whole));
+        sink(Delta::Error(error));
     }
 }
 

@@ -324,3 +324,16 @@ fn a_tool_that_must_be_called_and_is_none_is_refused() {
     let sent = ask("gemini-2.5-pro", &body(one, "VALIDATED", json!(["g"])));
     assert_eq!(sent.json()["toolConfig"], json!({"functionCallingConfig": {"mode": "NONE"}}));
 }
+
+#[test]
+fn classes_of_service_are_kept() {
+    for (tier, expected) in
+        [("flex", json!("flex")), ("PRIORITY", json!("priority")), ("standard", Value::Null)]
+    {
+        let sent =
+            ask("gemini-2.5-pro", &json!({"contents": [{"parts": [{"text": "x"}]}], "serviceTier": tier}));
+        assert_eq!((sent.json()["serviceTier"].clone(), sent.lost()), (expected, String::new()));
+    }
+    let token = json!({"contents": [{"parts": [{"text": "x"}]}], "continuation_token": "eA=="});
+    assert_eq!(refused(&token), "continuation_token goes on with an answer that only Gemini keeps");
+}

@@ -71,6 +71,8 @@ fn te_a_broken_stream_is_never_complete() {
         assert_eq!((told.message.as_str(), told.status), ("The model is overloaded.", Some(503)));
         assert!(!streamed.is_complete);
     }
+    let ended = ask(Framing::Events).stream(&format!("{UPSTREAM}data: [DONE]\n\n"));
+    assert!(ended.is_complete && ended.error.is_none(), "some servers end as OpenAI does");
     let garbage = ask(Framing::Events).stream("data: <html>\n\n");
     assert!(garbage.error.is_some() && garbage.text.is_empty());
     let empty = ask(Framing::Events).stream("");

@@ -29,7 +29,6 @@ fn text(text: &str) -> Value {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tp_01_12_15_the_frame_of_an_answer() {
     let answer = asked().answered(&message(&json!([text("Hi!")]), "end_turn"));
     assert!(answer["id"].as_str().unwrap().starts_with("chatcmpl-"));
@@ -45,7 +44,6 @@ fn tp_01_12_15_the_frame_of_an_answer() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t71_tp_02_texts_are_put_together_around_calls() {
     let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"z": 1.0, "a": 2}});
     let told = choice(&json!([text("One, "), call, text("two.")]), "tool_use");
@@ -57,7 +55,6 @@ fn t71_tp_02_texts_are_put_together_around_calls() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tp_03_content_is_null_beside_calls() {
     let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}});
     let told = choice(&json!([call]), "tool_use");
@@ -66,7 +63,6 @@ fn tp_03_content_is_null_beside_calls() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t80_tp_04_thoughts_come_with_what_signs_them_and_can_be_sent_back() {
     let thoughts = json!([{"type": "thinking", "thinking": "Hm.", "signature": "sig"}, {"type": "redacted_thinking", "data": "zz"}]);
     let call = json!({"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}});
@@ -89,7 +85,6 @@ fn t80_tp_04_thoughts_come_with_what_signs_them_and_can_be_sent_back() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t76_tp_05_06_07_08_every_end_has_its_word() {
     for (reason, word) in [
         ("end_turn", "stop"),
@@ -112,7 +107,6 @@ fn t76_tp_05_06_07_08_every_end_has_its_word() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tp_13_the_class_of_service_comes_through() {
     let mut answer: Value = serde_json::from_str(&message(&json!([text("Hi")]), "end_turn")).unwrap();
     answer["usage"]["service_tier"] = json!("priority");
@@ -120,7 +114,6 @@ fn tp_13_the_class_of_service_comes_through() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tp_18_addresses_that_are_cited_become_annotations() {
     let cited = json!({"type": "web_search_result_location", "url": "https://x.test", "title": "X", "cited_text": "Milk", "encrypted_index": "e"});
     let told = choice(
@@ -133,14 +126,12 @@ fn tp_18_addresses_that_are_cited_become_annotations() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn an_error_is_no_answer() {
     let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
     assert_eq!(asked().failed(error), "busy");
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn a_round_trip_of_an_answer_keeps_its_words() {
     let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
     let asked = || tried(Endpoint::Messages, Dialect::OpenAi, &terms(Engine::Other), body).unwrap();

@@ -20,7 +20,6 @@ fn tool() -> Value {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t11_12_tr_07_every_choice_of_tools_is_told() {
     let told = |engine, choice: Value| {
         to(engine, &json!({"tools": [tool()], "tool_choice": choice})).json()["tool_choice"].clone()
@@ -38,7 +37,6 @@ fn t11_12_tr_07_every_choice_of_tools_is_told() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t13_one_call_at_a_time() {
     let choice = json!({"type": "auto", "disable_parallel_tool_use": true});
     let sent = to(Engine::Other, &json!({"tools": [tool()], "tool_choice": choice})).json();
@@ -46,7 +44,6 @@ fn t13_one_call_at_a_time() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t15_tr_12_tools_of_the_provider_are_named_as_lost_or_refused() {
     let search = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 5});
     let sent = to(Engine::LmStudio, &json!({"tools": [search, tool()]}));
@@ -63,7 +60,6 @@ fn t15_tr_12_tools_of_the_provider_are_named_as_lost_or_refused() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t16_schemas_have_properties() {
     let sent = to(
         Engine::LmStudio,
@@ -75,7 +71,6 @@ fn t16_schemas_have_properties() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t22_23_tr_08_thinking_is_asked_for_in_the_words_of_the_server() {
     let budget = json!({"thinking": {"type": "enabled", "budget_tokens": 10000}, "max_tokens": 20000});
     let sent = to(Engine::Provider, &budget);
@@ -85,17 +80,23 @@ fn t22_23_tr_08_thinking_is_asked_for_in_the_words_of_the_server() {
     assert_eq!(to(Engine::Vllm, &off).json()["chat_template_kwargs"], json!({"enable_thinking": false}));
     // Models without thinking refuse any word about it.
     assert_eq!(to(Engine::Provider, &off).json().get("reasoning_effort"), None);
-    let format =
-        json!({"type": "json_schema", "schema": {"type": "object", "properties": {"z": {}, "a": {}}}});
-    let sent = to(Engine::Provider, &json!({"output_config": {"effort": "medium", "format": format}})).json();
+    let open = json!({"type": "object", "properties": {"z": {}, "a": {}}});
+    let closed = with(open.clone(), &json!({"required": ["z", "a"], "additionalProperties": false}));
+    let asked = |schema: &Value| {
+        let format = json!({"type": "json_schema", "schema": schema});
+        to(Engine::Provider, &json!({"output_config": {"effort": "medium", "format": format}}))
+    };
+    let sent = asked(&open);
+    assert!(sent.losses[0].starts_with("output_config.format: OpenAI does not follow"), "{:?}", sent.losses);
+    assert_eq!(sent.json()["response_format"]["json_schema"], json!({"name": "response", "schema": open}));
+    let sent = asked(&closed).json();
     assert_eq!(sent["reasoning_effort"], "medium");
-    let expected =
-        json!({"type": "json_schema", "json_schema": {"name": "response", "schema": format["schema"]}});
+    let expected = json!({"name": "response", "schema": closed, "strict": true});
+    let expected = json!({"type": "json_schema", "json_schema": expected});
     assert_eq!(sent["response_format"], expected);
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t24_25_tr_17_unknown_members_fail_nothing_and_go_nowhere() {
     let more = json!({"context_management": {"edits": []}, "container": "c", "mcp_servers": [{"type": "url", "url": "https://x.test", "name": "x"}], "betas": ["a"], "brand_new": 1});
     let sent = to(Engine::Other, &more);
@@ -115,7 +116,6 @@ fn t24_25_tr_17_unknown_members_fail_nothing_and_go_nowhere() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t26_tr_09_10_sampling_and_the_user_arrive_where_they_are_known() {
     let more = json!({"stop_sequences": ["A"], "top_k": 5, "top_p": 0.9, "temperature": 0.3, "metadata": {"user_id": "u-1"}});
     let sent = to(Engine::LmStudio, &more);
@@ -129,7 +129,6 @@ fn t26_tr_09_10_sampling_and_the_user_arrive_where_they_are_known() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t27_tr_15_the_limit_of_tokens_has_the_name_that_the_server_knows() {
     let sent = to(Engine::Provider, &json!({})).json();
     assert_eq!((&sent["max_completion_tokens"], sent.get("max_tokens")), (&json!(100), None));
@@ -140,7 +139,6 @@ fn t27_tr_15_the_limit_of_tokens_has_the_name_that_the_server_knows() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tr_14_usage_is_asked_for_in_every_stream() {
     let sent = to(Engine::Other, &json!({"stream": true})).json();
     assert_eq!((&sent["stream"], &sent["stream_options"]), (&json!(true), &json!({"include_usage": true})));
@@ -148,7 +146,6 @@ fn tr_14_usage_is_asked_for_in_every_stream() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tr_16_more_stops_than_openai_takes_are_named() {
     let stops = json!({"stop_sequences": ["a", "b", "c", "d", "e"]});
     let sent = to(Engine::Provider, &stops);
@@ -158,7 +155,6 @@ fn tr_16_more_stops_than_openai_takes_are_named() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tr_20_22_hints_for_caches_are_no_loss_and_citations_are() {
     let cached = json!({"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}});
     let tool = with(tool(), &json!({"cache_control": {"type": "ephemeral"}}));
@@ -172,7 +168,6 @@ fn tr_20_22_hints_for_caches_are_no_loss_and_citations_are() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn tr_21_names_that_openai_refuses_are_changed_both_ways() {
     let name = format!("mcp__{}", "x".repeat(80));
     let body = json!({"tools": [{"name": name, "input_schema": {"type": "object"}}], "tool_choice": {"type": "tool", "name": name}});

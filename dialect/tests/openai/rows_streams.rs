@@ -85,7 +85,6 @@ fn last_reason(chunks: &[Value]) -> &Value {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t78_79_ts_07_18_one_id_one_time_one_role_and_nothing_for_pings() {
     let mut events = stream(vec![words(0, "Hi"), words(1, " there")], "end_turn");
     events.insert(1, json!({"type": "ping"}));
@@ -112,7 +111,6 @@ fn t78_79_ts_07_18_one_id_one_time_one_role_and_nothing_for_pings() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t72_74_ts_01_02_calls_are_numbered_without_holes_and_begin_empty() {
     let blocks = vec![
         words(0, "I look."),
@@ -137,7 +135,6 @@ fn t72_74_ts_01_02_calls_are_numbered_without_holes_and_begin_empty() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t73_80_ts_04_thoughts_and_their_signature_are_in_the_one_choice() {
     let thinking = json!({"type": "thinking", "thinking": "", "signature": ""});
     let thoughts = vec![
@@ -166,7 +163,6 @@ fn t73_80_ts_04_thoughts_and_their_signature_are_in_the_one_choice() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t75_ts_05_06_11_a_stream_that_breaks_never_ends_well() {
     let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}});
     let mut begun = vec![start()];
@@ -185,7 +181,6 @@ fn t75_ts_05_06_11_a_stream_that_breaks_never_ends_well() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t76_ts_15_a_stop_sequence_is_a_stop_and_is_named() {
     let (chunks, _) = streamed(&stream(vec![words(0, "Hi")], "stop_sequence"));
     let last = chunks.iter().find(|chunk| chunk["choices"][0]["finish_reason"] == "stop").unwrap();
@@ -194,7 +189,6 @@ fn t76_ts_15_a_stop_sequence_is_a_stop_and_is_named() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn ts_09_10_usage_has_its_own_chunk_and_only_if_asked_for() {
     let events = stream(vec![words(0, "Hi")], "end_turn");
     let (chunks, _) = streamed(&events);
@@ -212,7 +206,6 @@ fn ts_09_10_usage_has_its_own_chunk_and_only_if_asked_for() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn ts_12_names_of_events_are_not_needed() {
     let body = r#"{"model":"claude","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
     let sent = tried(Endpoint::ChatCompletions, Dialect::Anthropic, &terms(Engine::Provider), body).unwrap();
@@ -224,14 +217,12 @@ fn ts_12_names_of_events_are_not_needed() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn ts_16_no_text_is_opened_where_only_tools_follow() {
     let (chunks, _) = streamed(&stream(vec![call(0, "toolu_1", "f", &["{}"])], "tool_use"));
     assert!(deltas(&chunks).iter().all(|delta| delta.get("content").is_none()));
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t54_a_whole_answer_is_told_as_a_stream() {
     let body = r#"{"model":"claude","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
     let sent = tried(Endpoint::ChatCompletions, Dialect::Anthropic, &terms(Engine::Provider), body).unwrap();

@@ -85,3 +85,19 @@ fn answers_that_are_none_are_errors() {
         assert_eq!((error.message.as_str(), error.status), (message, status), "{answer}");
     }
 }
+
+#[test]
+fn an_answer_cut_off_in_a_call_is_told_as_far_as_it_goes() {
+    let answer = r#"{"id":"resp_1","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},
+        "output":[{"type":"function_call","name":"f","arguments":"{\"a"}]}"#;
+    let whole = answered(ASKED, answer);
+    let item = &whole["output"][0];
+    assert_eq!((&item["status"], &item["arguments"]), (&json!("incomplete"), &json!("{\"a")));
+    assert!(item["call_id"].as_str().is_some_and(|id| id.starts_with("call_")));
+    let asked = ASKED.replace("\"input\"", "\"stream\":true,\"input\"");
+    let mut all =
+        translated(Endpoint::Responses, Dialect::Responses, &asked, &terms(Engine::Provider, "m")).unwrap();
+    let (out, _) = all.translator.whole(answer.as_bytes()).unwrap();
+    let response = last_response(std::str::from_utf8(&out).unwrap());
+    assert_eq!(response["output"], whole["output"]);
+}

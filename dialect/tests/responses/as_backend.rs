@@ -215,7 +215,6 @@ fn tp_04_sealed_thoughts_survive_a_client_of_the_chat_api() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t05_t08_t09_t10_a_turn_of_claude_code_arrives() {
     let (body, losses) = sent(
         Endpoint::Messages,
@@ -259,7 +258,6 @@ fn t05_t08_t09_t10_a_turn_of_claude_code_arrives() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t15_tools_of_anthropic_become_openais_or_are_named() {
     let (body, losses) = sent(
         Endpoint::Messages,
@@ -276,7 +274,6 @@ fn t15_tools_of_anthropic_become_openais_or_are_named() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t12_t83_a_stream_reaches_a_client_of_anthropic() {
     let asked = r#"{"model":"m","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
     let events = framed(&[

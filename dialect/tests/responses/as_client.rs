@@ -56,7 +56,7 @@ fn t96_functions_are_kept_namespaces_expanded_and_the_rest_is_named() {
     for field in ["tools[3]", "tools[4]", "tools[2].description"] {
         assert!(losses.contains(&format!("{field}: ")), "{field} in {losses}");
     }
-    assert_eq!(body["messages"][0], json!({"role": "system", "content": "You are Codex."}));
+    assert_eq!(body["messages"][0], json!({"role": "system", "content": "You are Codex.\nSandboxed."}));
     assert_eq!(body["stream_options"]["include_usage"], true);
 }
 
@@ -292,7 +292,6 @@ fn t87_the_signature_of_a_call_survives_a_client_of_this_api() {
 }
 
 #[test]
-#[ignore = "needs anthropic"]
 fn t80_signed_and_sealed_thoughts_of_anthropic_survive_a_client_of_this_api() {
     let asked = r#"{"model":"m","input":"Hi","reasoning":{"effort":"high","summary":"auto"}}"#;
     let answer = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[

@@ -209,6 +209,10 @@ fn what_builds_on_kept_state_is_refused_with_what_to_do() {
 fn what_is_wrong_is_named_by_its_path() {
     for (body, expected) in [
         (r#"{"input":"Hi"}"#, "model is missing"),
+        (
+            r#"{"model":"m","messages":[]}"#,
+            "messages is of another API: the Responses API has the conversation in input",
+        ),
         (r#"{"model":"m","input":7}"#, "input must be a string or a list, not a number"),
         (r#"{"model":"m","input":[{"role":"user"}]}"#, "input[0].content is missing"),
         (r#"{"model":"m","input":[{"role":"robot","content":"x"}]}"#, "input[0].role \"robot\" is no role"),

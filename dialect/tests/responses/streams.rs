@@ -250,6 +250,11 @@ fn ts_05_te_errors_have_the_status_that_fits_them() {
             "eh",
             Some(400),
         ),
+        (
+            r#"{"type":"response.cancelled","response":{"status":"cancelled"}}"#,
+            "the response is cancelled",
+            None,
+        ),
         (r#"{"type":"error","code":"server_error","message":"broken","param":null}"#, "broken", Some(500)),
         (
             r#"{"type":"error","error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"too long"}}"#,

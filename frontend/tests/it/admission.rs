@@ -8,7 +8,7 @@ use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::KeyId;
 use std::io::Write;
 
-use crate::support::{CHAT, KEY, Scene, chunk, end, fail, head, limits};
+use crate::support::{CHAT, Client, KEY, Scene, chunk, end, fail, head, limits};
 
 #[tokio::test]
 async fn api_09_the_admission_tells_the_facts_and_the_clients_id() {
@@ -60,35 +60,45 @@ async fn api_03_bad_bodies_never_reach_the_supervisor() {
     let (_client, _) = scene.chatting(CHAT).await;
 }
 
-#[tokio::test]
-async fn packed_bodies_arrive_unpacked_and_other_codings_are_refused() {
-    let mut scene = Scene::open().await;
-    let worker = scene.worker();
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(CHAT.as_bytes()).unwrap();
-    let packed = encoder.finish().unwrap();
+/// A client that has sent `packed` as the body of a chat.
+async fn packed(scene: &Scene, coding: &str, packed: &[u8]) -> Client {
     let mut client = scene.client().await;
     let length = packed.len();
     client
         .send(format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-encoding: gzip\r\n\
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-encoding: {coding}\r\n\
              connection: close\r\ncontent-length: {length}\r\n\r\n"
         ))
         .await;
-    client.send(&packed).await;
-    let admission = scene.admitted().await;
-    scene.grant(admission.request, 1);
-    let mut visit = worker.visited().await;
-    let (open, body) = visit.request().await;
-    assert_eq!(body, CHAT);
-    assert!(open.headers.iter().all(|header| &*header.name != "content-encoding"));
-    visit.answer(&[head(200), end()]).await;
-    assert_eq!(client.reply().await.status, 200);
+    client.send(packed).await;
+    client
+}
 
-    let mut client = scene.client().await;
-    let lines = format!("x-api-key: {KEY}\r\ncontent-encoding: br\r\nconnection: close\r\n");
-    client.post_with("/v1/embeddings", &lines, CHAT).await;
-    assert_eq!(client.reply().await.status, 415);
+#[tokio::test]
+async fn t100_packed_bodies_arrive_unpacked_and_other_codings_are_refused() {
+    let mut scene = Scene::open().await;
+    let worker = scene.worker();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(CHAT.as_bytes()).unwrap();
+    let bodies = [("gzip", gzip.finish().unwrap()), ("zstd", zstd::encode_all(CHAT.as_bytes(), 3).unwrap())];
+    for (coding, body) in bodies {
+        let mut client = packed(&scene, coding, &body).await;
+        let admission = scene.admitted().await;
+        scene.grant(admission.request, 1);
+        let mut visit = worker.visited().await;
+        let (open, body) = visit.request().await;
+        assert_eq!(body, CHAT, "{coding}");
+        assert!(open.headers.iter().all(|header| &*header.name != "content-encoding"));
+        visit.answer(&[head(200), end()]).await;
+        assert_eq!(client.reply().await.status, 200);
+        scene.closed(admission.request).await;
+        drop(visit);
+    }
+    assert_eq!(packed(&scene, "br", CHAT.as_bytes()).await.reply().await.status, 415);
+    // Much in little: a body of nine megabytes, where eight are the limit.
+    let bomb = zstd::encode_all(&vec![b' '; 9 << 20][..], 3).unwrap();
+    assert!(bomb.len() < 10_000);
+    assert_eq!(packed(&scene, "zstd", &bomb).await.reply().await.status, 413);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Slots lent ahead: a request that finds one goes straight to the worker, and loses nothing if the loan has lapsed.
 
-use dialect::Dialect;
+use dialect::Task;
 use ipc_proto::control::{Admission, FromFrontend, StandingGrant, ToFrontend};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{GrantId, KeyId, ModelName};
@@ -15,7 +15,7 @@ fn loan(grant: GrantId, ttl_ms: u64) -> StandingGrant {
         worker: WORKER,
         model: ModelName::new("m"),
         upstream_model: Some(ModelName::new("org/m")),
-        dialect: Dialect::OpenAi,
+        task: Task::Chat,
         key: KeyId(7),
         ttl_ms,
         come_within_ms: 5000,
@@ -59,7 +59,8 @@ async fn a_request_goes_straight_to_the_worker_and_says_so() {
     let mut visit = worker.visited().await;
     let (open, body) = visit.request().await;
     assert_eq!((open.grant, open.request, body.as_ref()), (LOAN, admission.request, CHAT.as_bytes()));
-    assert_eq!(open.model, Some(ModelName::new("org/m")));
+    assert_eq!(open.model, ModelName::new("org/m"));
+    assert!(open.renamed);
     visit.answer(&[head(200), chunk("{}"), end()]).await;
     let reply = client.reply().await;
     assert_eq!((reply.status, reply.header("x-proxylm-attempts")), (200, None));
@@ -70,11 +71,10 @@ async fn a_request_goes_straight_to_the_worker_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_loan_is_not_for_another_dialect_or_model() {
+async fn a_loan_is_not_for_another_task_or_model() {
     let mut scene = lent(loan(LOAN, 60_000)).await;
-    let message = r#"{"model":"m","max_tokens":9,"messages":[]}"#;
     let other = CHAT.replace("\"m\"", "\"n\"");
-    for (path, body) in [("/v1/messages", message), ("/v1/chat/completions", &other)] {
+    for (path, body) in [("/v1/embeddings", CHAT), ("/v1/chat/completions", &other)] {
         let mut client = scene.client().await;
         client.post(path, body).await;
         let admission = scene.admitted().await;
@@ -85,6 +85,14 @@ async fn a_loan_is_not_for_another_dialect_or_model() {
     }
     let (_client, admission) = asks(&mut scene).await;
     assert_eq!(admission.under, Some(LOAN));
+}
+
+#[tokio::test]
+async fn a_loan_is_for_a_task_in_whatever_dialect() {
+    let mut scene = lent(loan(LOAN, 60_000)).await;
+    let mut client = scene.client().await;
+    client.post("/v1/messages", r#"{"model":"m","max_tokens":9,"messages":[]}"#).await;
+    assert_eq!(scene.admitted().await.under, Some(LOAN));
 }
 
 #[tokio::test]

@@ -8,9 +8,14 @@
 
 mod admission;
 mod answers;
+mod counts;
+mod credentials;
 mod departures;
+mod dialects;
+mod lanes;
 mod limits;
 mod loans;
+mod ollama;
 mod queueing;
 mod stopping;
 mod support;

@@ -16,7 +16,7 @@ use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, ModelName, RequestId
 use ipc_proto::link::{self, Inbox, Outbox};
 use ipc_proto::local::{self, Listener, RunDir, Stream};
 use ipc_proto::secret::{Pepper, Secret};
-use ipc_proto::spec::{Access, ClientKey, ClientLimits, FrontendSpec, Listen};
+use ipc_proto::spec::{Access, BackendKind, ClientKey, ClientLimits, FrontendSpec, KnownBackend, Listen};
 use ipc_proto::stream::{Answer, Ask, End, Head, Header, Open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
@@ -67,6 +67,7 @@ fn directory() -> Directory {
         created: 1_700_000_000,
         owned_by: "proxylm".to_owned(),
         served_by: vec!["big".to_owned()],
+        counted_in: Vec::new(),
     };
     Directory {
         models: vec![model("m"), model("org/n")],
@@ -75,6 +76,11 @@ fn directory() -> Directory {
         backends_up: 1,
         backends: 2,
     }
+}
+
+/// A backend that the frontend knows.
+pub(crate) fn backend(id: BackendId, name: &str, kind: BackendKind) -> KnownBackend {
+    KnownBackend { id, name: name.to_owned(), kind, takes_callers_key: false }
 }
 
 impl Scene {
@@ -93,7 +99,7 @@ impl Scene {
         Self::begun(|scene| FrontendSpec { heartbeat_ms, ..scene.spec(limits(), true) }).await
     }
 
-    async fn begun(spec: impl FnOnce(&Self) -> FrontendSpec) -> Self {
+    pub(crate) async fn begun(spec: impl FnOnce(&Self) -> FrontendSpec) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let seat = FrontendId { seat: 0, generation: 1 };
@@ -128,7 +134,8 @@ impl Scene {
                 admin: Some(pepper.digest(ADMIN)),
             },
             limits,
-            backends: vec![(WORKER.backend, "big".to_owned())],
+            backends: vec![backend(WORKER.backend, "big", BackendKind::OpenAi)],
+            native_prefixes: false,
             heartbeat_ms: 0,
         }
     }
@@ -158,12 +165,23 @@ impl Scene {
         }
     }
 
+    /// The client leaves, which the supervisor hears.
+    pub(crate) async fn left(&mut self, client: Client) {
+        drop(client);
+        self.hears().await;
+    }
+
     /// Grants the `attempt`-th attempt of `request`.
     pub(crate) fn grant(&self, request: RequestId, attempt: u32) {
+        self.grant_at(WORKER, request, attempt);
+    }
+
+    /// The same, with this worker.
+    pub(crate) fn grant_at(&self, worker: WorkerId, request: RequestId, attempt: u32) {
         let grant = Grant {
             grant: GrantId(100 + u64::from(attempt)),
             request,
-            worker: WORKER,
+            worker,
             model: None,
             load: dialect::load::LoadEdit::Keep,
             ttl_ms: 5000,
@@ -178,7 +196,12 @@ impl Scene {
 
     /// A worker that listens.
     pub(crate) fn worker(&self) -> Worker {
-        Worker(local::bind(&self.run_dir.worker_socket(WORKER)).unwrap())
+        self.worker_at(WORKER)
+    }
+
+    /// The same, in this seat.
+    pub(crate) fn worker_at(&self, worker: WorkerId) -> Worker {
+        Worker(local::bind(&self.run_dir.worker_socket(worker)).unwrap())
     }
 
     /// A client's new connection.
@@ -326,6 +349,12 @@ impl Client {
             "POST {path} HTTP/1.1\r\nhost: x\r\n{lines}content-length: {length}\r\n\r\n{body}"
         ))
         .await;
+    }
+
+    /// Sends a request without a body, with the right key, the last one of this connection.
+    pub(crate) async fn get(&mut self, line: &str) {
+        let lines = format!("authorization: Bearer {KEY}\r\nconnection: close\r\n");
+        self.send(format!("{line} HTTP/1.1\r\nhost: x\r\n{lines}\r\n")).await;
     }
 
     /// Everything up to and with `end`.

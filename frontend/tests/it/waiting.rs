@@ -203,9 +203,9 @@ async fn what_a_backend_says_instead_of_a_stream_is_told_inside_it() {
             FailureKind::Declined,
         ),
         (
-            vec![head(400), chunk("<html>"), end()],
+            vec![head(400), chunk("<html><p>Bad <b>gateway</b></p></html>"), end()],
             "backend_declined",
-            "the backend refused the request",
+            "Bad gateway",
             FailureKind::Declined,
         ),
         (

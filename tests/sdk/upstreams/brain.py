@@ -1,5 +1,6 @@
 """What every scripted upstream answers, whatever its dialect: decided by a word in brackets in the last text of the user."""
 
+import base64
 import json
 import re
 from dataclasses import dataclass, field
@@ -180,10 +181,8 @@ def need(condition, message, field=None):
 
 
 def base64_length(data, where):
-    """The length of what the base64 text holds; refused if it is none."""
-    import base64
-
+    """The length of what the base64 text holds, in either alphabet; refused if it is none."""
     try:
-        return len(base64.b64decode(data, validate=True))
+        return len(base64.b64decode(data.replace("-", "+").replace("_", "/"), validate=True))
     except ValueError:
         raise Refused(f"{where}: not base64", field=where) from None

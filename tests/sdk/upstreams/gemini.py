@@ -17,8 +17,19 @@ SIGNATURE = "c2lnLWdlbWluaQ=="
 SKIP = "skip_thought_signature_validator"
 
 
+def camel(value, name=""):
+    """The members by their camel-case names, which the API takes both ways; what is the caller's own stays as it is."""
+    if isinstance(value, list):
+        return [camel(item, name) for item in value]
+    if not isinstance(value, dict) or name in ("args", "response", "parameters", "parametersJsonSchema", "responseJsonSchema"):
+        return value
+    named = {re.sub(r"_([a-z])", lambda found: found.group(1).upper(), key): inner for key, inner in value.items()}
+    return {key: camel(inner, key) for key, inner in named.items()}
+
+
 def understand(path, body):
     """Checks a request as Google would, and says what it asks for."""
+    body = camel(body)
     model, operation = PATHS.fullmatch(path).groups()
     check_fields(body, TOP, "body")
     ask = Ask(model=model, stream=operation == "streamGenerateContent")
@@ -163,6 +174,7 @@ def count(body):
 
 def embeddings(path, body):
     def vector(request, place):
+        request = camel(request)
         check_fields(request, {"model", "content", "taskType", "title", "outputDimensionality"}, "request")
         text = "".join(part["text"] for part in request["content"]["parts"])
         return {"values": [float(len(text)), float(place), 0.5, -1.0]}

@@ -5,7 +5,7 @@ import json
 from .brain import Ask, Call, base64_length, check_fields, need
 from .openai import check_tool
 
-PATHS = ("/api/chat", "/api/embed", "/api/generate")
+PATHS = ("/api/chat", "/api/embed", "/api/embeddings")
 TOP = set("model messages stream tools format options keep_alive think logprobs top_logprobs truncate shift".split())
 MESSAGE = set("role content images tool_calls tool_name tool_call_id thinking".split())
 
@@ -95,7 +95,10 @@ def events(ask, reply, body):
     yield None, json.dumps({**head_of(ask), "message": {"role": "assistant", "content": ""}, **end_of(reply)})
 
 
-def embeddings(body):
+def embeddings(path, body):
+    if path.endswith("/embeddings"):
+        check_fields(body, {"model", "prompt", "options", "keep_alive"}, "body")
+        return {"embedding": [float(len(body["prompt"])), 0.0, 0.5, -1.0]}
     check_fields(body, {"model", "input", "truncate", "options", "keep_alive", "dimensions"}, "body")
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     vectors = [[float(len(text)), float(place), 0.5, -1.0] for place, text in enumerate(texts)]

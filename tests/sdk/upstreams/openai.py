@@ -1,6 +1,8 @@
 """An upstream that speaks OpenAI chat completions and embeddings."""
 
+import base64
 import json
+import struct
 
 from .brain import Ask, Call, Refused, base64_length, check_fields, need
 
@@ -167,15 +169,12 @@ def events(ask, reply, body):
     yield None, "[DONE]"
 
 
-def embeddings(body):
+def embeddings(path, body):
     """Vectors of four numbers: the length of the text, and its place."""
     check_fields(body, {"model", "input", "dimensions", "encoding_format", "user"}, "body")
     texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
     vectors = [[float(len(text)), float(index), 0.5, -1.0] for index, text in enumerate(texts)]
     if body.get("encoding_format") == "base64":
-        import base64
-        import struct
-
         vectors = [base64.b64encode(struct.pack("<4f", *vector)).decode() for vector in vectors]
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     used = {"prompt_tokens": 7, "total_tokens": 7}

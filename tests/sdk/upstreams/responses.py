@@ -9,7 +9,7 @@ PATHS = ("/v1/responses",)
 TOP = set(
     """model input instructions stream max_output_tokens temperature top_p top_logprobs tools tool_choice
     parallel_tool_calls reasoning text metadata user safety_identifier prompt_cache_key service_tier store include
-    truncation background stream_options""".split()
+    truncation background stream_options previous_response_id""".split()
 )
 ITEMS = {
     "message": {"type", "role", "content", "id", "status"},
@@ -23,12 +23,14 @@ SEALED = "c2lnLW9wZW5haQ=="
 def understand(path, body):
     """Checks a request as OpenAI would, and says what it asks for."""
     check_fields(body, TOP, "body")
+    if "previous_response_id" in body:
+        raise Refused("Previous response not found.", field="previous_response_id")
     ask = Ask(model=body["model"], stream=body.get("stream") is True, limit=body.get("max_output_tokens"))
     if body.get("instructions"):
         ask.system.append(body["instructions"])
     reasoning = body.get("reasoning") or {}
     check_fields(reasoning, {"effort", "summary"}, "reasoning")
-    ask.thinking = reasoning.get("effort") not in (None, "none")
+    ask.thinking = bool(reasoning) and reasoning.get("effort") != "none"
     for index, tool in enumerate(body.get("tools") or []):
         where = f"tools[{index}]"
         check_fields(tool, {"type", "name", "description", "parameters", "strict"}, where)

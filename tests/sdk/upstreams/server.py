@@ -65,8 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             self.check_head(path)
             body = json.loads(raw)
             if "mbed" in path:
-                vectors = dialect.embeddings(path, body) if dialect is gemini else dialect.embeddings(body)
-                return self.whole(200, vectors)
+                return self.whole(200, dialect.embeddings(path, body))
             ask = dialect.understand(path, body)
             if path.endswith(("count_tokens", "countTokens")):
                 return self.whole(200, dialect.count(body))

@@ -1,8 +1,8 @@
 //! What reaches the backend.
 
 use bytes::Bytes;
-use dialect::Endpoint;
 use dialect::load::{LoadEdit, LoadOptions};
+use dialect::{Dialect, Endpoint};
 use ipc_proto::control::{Ending, FromWorker, ToWorker};
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::ids::{GrantId, ModelName};
@@ -81,7 +81,7 @@ async fn the_backends_own_name_for_the_model_and_a_wish_for_usage() {
     let mut frontend = supervisor.frontend().await;
     let body = br#"{"model":"alias","stream":true}"#;
     let mut asked = open(1, Endpoint::ChatCompletions, true, body);
-    asked.model = Some(ModelName::new("real"));
+    (asked.model, asked.renamed) = (ModelName::new("real"), true);
     frontend.send(asked, body).await;
     let mut exchange = backend.exchange().await;
     let sent = String::from_utf8(exchange.body.clone()).unwrap();
@@ -124,7 +124,7 @@ async fn load_options_change_for_engines_that_load_by_request_and_for_no_others(
         supervisor.probed().await;
         let mut frontend = supervisor.frontend().await;
         let mut asked = open(1, Endpoint::ChatCompletions, true, body);
-        asked.model = Some(ModelName::new("real"));
+        (asked.model, asked.renamed) = (ModelName::new("real"), true);
         asked.load = LoadEdit::Set(LoadOptions { context: Some(8192), ..LoadOptions::default() });
         frontend.send(asked, body).await;
         let exchange = backend.exchange().await;
@@ -133,11 +133,38 @@ async fn load_options_change_for_engines_that_load_by_request_and_for_no_others(
 }
 
 #[tokio::test]
+async fn load_options_reach_an_engine_in_its_own_form_whatever_the_client_speaks() {
+    for dialect in [Dialect::OpenAi, Dialect::Ollama] {
+        let backend = Backend::start().await;
+        let mut worker = spec(BackendKind::Ollama, &backend.url);
+        worker.dialects = vec![dialect];
+        // What we put in ourselves is no loss.
+        worker.compat.is_strict = true;
+        let mut supervisor = Supervisor::start(worker).await;
+        backend.list(r#"{"data":[]}"#).await;
+        backend.list(r#"{"models":[]}"#).await;
+        supervisor.probed().await;
+        let mut frontend = supervisor.frontend().await;
+        let body = br#"{"model":"m","input":"hello"}"#;
+        let mut asked = open(1, Endpoint::Responses, false, body);
+        asked.load = LoadEdit::Set(LoadOptions { context: Some(8192), ..LoadOptions::default() });
+        frontend.send(asked, body).await;
+        let exchange = backend.exchange().await;
+        let sent: serde_json::Value = serde_json::from_slice(&exchange.body).unwrap();
+        assert_eq!(sent["options"]["num_ctx"], 8192, "{dialect:?}: {sent}");
+    }
+}
+
+#[tokio::test]
 async fn anthropic_gets_its_own_headers() {
     let backend = Backend::start().await;
     let key = Credential::ApiKey(Secret::new("ours"));
-    let supervisor =
-        backend.worker(|spec| (spec.kind, spec.credential) = (BackendKind::Anthropic, Some(key))).await;
+    let supervisor = backend
+        .worker(|spec| {
+            (spec.kind, spec.credential) = (BackendKind::Anthropic, Some(key));
+            spec.dialects = BackendKind::Anthropic.dialects().to_vec();
+        })
+        .await;
     let mut frontend = supervisor.frontend().await;
     let body = br#"{"model":"m","max_tokens":1}"#;
     frontend.send(open(1, Endpoint::Messages, false, body), body).await;

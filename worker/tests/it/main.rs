@@ -9,10 +9,20 @@ mod control;
 #[cfg(test)]
 mod fakes;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod native;
+#[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod straight;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod translated;

@@ -197,6 +197,24 @@ async fn dis_09_all_pages_are_read() {
 }
 
 #[tokio::test]
+async fn gemini_lists_its_models_page_by_page_and_shows_those_that_are_of_use() {
+    let pages = [
+        (
+            200,
+            r#"{"models":[{"name":"models/g","supportedGenerationMethods":["generateContent"]},
+                {"name":"models/veo","supportedGenerationMethods":["predictLongRunning"]}],"nextPageToken":"p/2"}"#,
+        ),
+        (200, r#"{"models":[{"name":"models/e","supportedGenerationMethods":["embedContent"]}]}"#),
+    ];
+    let (asked, report) = probed(BackendKind::Gemini, &pages).await;
+    let first = "GET /v1beta/models?pageSize=1000";
+    assert_eq!(asked, [first, &format!("{first}&pageToken=p%2F2")]);
+    assert_eq!((models(&report), memory(&report)), (vec!["g", "e"], NOTHING));
+    let (asked, report) = probed(BackendKind::OpenAiResponses, &[(200, AB)]).await;
+    assert_eq!((asked, models(&report)), (vec!["GET /v1/models".to_owned()], vec!["a", "b"]));
+}
+
+#[tokio::test]
 async fn failures_say_what_is_wrong() {
     let key = |spec: &mut WorkerSpec| spec.credential = Some(Credential::Bearer(Secret::new("sk-ours")));
     let (_, report) = probed_with(BackendKind::OpenAi, &[(401, "{}")], key).await;

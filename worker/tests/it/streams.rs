@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use dialect::Endpoint;
+use dialect::{Dialect, Endpoint};
 use ipc_proto::control::{Ending, Finished, FromWorker};
 use ipc_proto::failure::{FailureKind, Wait};
 use ipc_proto::stream::Answer;
@@ -155,7 +155,7 @@ async fn str_11_and_12_anthropic_events_come_through() {
         event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":4}}\n\n\
         event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let backend = Backend::start().await;
-    let mut supervisor = backend.worker(|_| {}).await;
+    let mut supervisor = backend.worker(|spec| spec.dialects = vec![Dialect::Anthropic]).await;
     let mut frontend = supervisor.frontend().await;
     frontend.send(open(1, Endpoint::Messages, true, b"{}"), b"{}").await;
     let mut exchange = backend.exchange().await;

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use dialect::Endpoint;
+use dialect::{Endpoint, Framing};
 use ipc_proto::Role;
 use ipc_proto::control::{Ending, Finished, FromWorker, ProbeReport, ToWorker};
 use ipc_proto::failure::Failure;
 use ipc_proto::frame::{DATA_LIMIT, FrameReader};
-use ipc_proto::ids::{BackendId, GrantId, Label, RequestId, WorkerId};
+use ipc_proto::ids::{BackendId, GrantId, Label, ModelName, RequestId, WorkerId};
 use ipc_proto::link::{self, Inbox, Outbox};
 use ipc_proto::local::{self, RunDir};
 use ipc_proto::secret::Secret;
-use ipc_proto::spec::{BackendKind, ProbeSpec, Timeouts, WorkerSpec};
-use ipc_proto::stream::{Answer, Ask, Head, Open};
+use ipc_proto::spec::{BackendKind, Compat, ProbeSpec, Timeouts, WorkerSpec};
+use ipc_proto::stream::{Answer, Ask, Head, Header, Open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -38,6 +38,9 @@ pub(crate) fn spec(kind: BackendKind, base_url: &str) -> WorkerSpec {
         timeouts: Timeouts { connect_ms: 10_000, first_event_ms: 0, idle_ms: 0, total_ms: 0 },
         probe: ProbeSpec { interval_ms: 0, timeout_ms: 20_000 },
         ask_for_usage: false,
+        takes_callers_key: false,
+        dialects: kind.dialects().to_vec(),
+        compat: Compat::default(),
         fake: None,
     }
 }
@@ -156,6 +159,11 @@ impl Answered {
     }
 }
 
+/// One of a client's headers.
+pub(crate) fn header(name: &str, value: &'static str) -> Header {
+    Header { name: name.into(), value: Bytes::from_static(value.as_bytes()) }
+}
+
 pub(crate) fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) -> Open {
     Open {
         grant: GrantId(grant),
@@ -163,7 +171,10 @@ pub(crate) fn open(grant: u64, endpoint: Endpoint, stream: bool, body: &[u8]) ->
         label: Label::from_client("label-1").unwrap(),
         endpoint,
         stream,
-        model: None,
+        model: ModelName::new("m"),
+        renamed: false,
+        framing: Framing::of(endpoint, None),
+        native: None,
         lent: false,
         load: dialect::load::LoadEdit::Keep,
         query: None,
@@ -303,6 +314,11 @@ impl Exchange {
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         must("the bytes to be taken", self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// The method and the path.
+    pub(crate) fn asked_for(&self) -> &str {
+        self.head.lines().next().unwrap().strip_suffix(" HTTP/1.1").unwrap()
     }
 
     /// A whole answer, after which the connection closes.

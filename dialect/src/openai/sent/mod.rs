@@ -6,6 +6,7 @@
 mod contents;
 mod names;
 mod settings;
+mod strictness;
 mod tools;
 mod turns;
 

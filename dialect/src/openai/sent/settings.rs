@@ -154,6 +154,10 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
         // Models that always think, and those that never do, refuse the word: it is sent only as said.
         Some("none") if !engine.is_local() && !said_none => None,
         Some("none") if matches!(engine, Engine::Vllm | Engine::LlamaCpp) => None,
+        // Merely wanted: where nothing else can say so, the usual effort does.
+        None if reasoning.wanted() == Some(true) && !matches!(engine, Engine::Vllm | Engine::LlamaCpp) => {
+            Some("medium")
+        }
         effort => effort,
     };
     let word = effort.map(|word| match (word, engine.is_local()) {
@@ -230,7 +234,7 @@ fn write_format(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit> {
             inner.put("name", &names::name(name));
             inner.put_some("description", description.as_deref());
             inner.put("schema", schema);
-            inner.put_some("strict", strict.as_ref());
+            inner.put_some("strict", task.strictness(*strict, Some(schema), &said.at).as_ref());
         }
     }
     outer.put("type", "json_schema");
@@ -257,9 +261,10 @@ pub(super) fn write_extras(task: &mut Task<'_>, body: &mut Object) {
 fn says_nothing(origin: Dialect, extra: &Extra) -> bool {
     let value = extra.value.as_str();
     match (origin, extra.name.as_str()) {
+        _ if matches!(value, "[]" | "{}") => true,
         (_, "store" | "background") => value == "false",
         (Dialect::Responses, "truncation") => value == "\"disabled\"",
-        (Dialect::Responses, "include") => matches!(value, "[]" | r#"["reasoning.encrypted_content"]"#),
+        (Dialect::Responses, "include") => value == r#"["reasoning.encrypted_content"]"#,
         (Dialect::Responses, "stream_options" | "prompt_cache_retention") => true,
         _ => false,
     }

@@ -27,7 +27,10 @@ pub(super) fn write(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit>
             _ if allowed
                 .as_ref()
                 .is_some_and(|names| !names.iter().any(|name| name_of(tool) == Some(name))) => {}
-            ToolKind::Function(function) => tools.push(function_tool(function)),
+            ToolKind::Function(function) => {
+                let strict = task.strictness(function.strict, function.parameters.as_ref(), &tool.at);
+                tools.push(function_tool(function, strict));
+            }
             ToolKind::Custom { name, description, format } => {
                 tools.push(custom_tool(task.engine, name, description.as_deref(), format.as_ref()));
             }
@@ -114,12 +117,12 @@ fn named(task: &Task<'_>, name: &str) -> Object {
     outer
 }
 
-fn function_tool(function: &Function) -> Object {
+fn function_tool(function: &Function, strict: Option<bool>) -> Object {
     let (mut inner, mut outer) = (Object::default(), Object::default());
     inner.put("name", &names::name(&function.name));
     inner.put_some("description", function.description.as_deref());
     inner.put("parameters", &whole_schema(function.parameters.as_ref()));
-    inner.put_some("strict", function.strict.as_ref());
+    inner.put_some("strict", strict.as_ref());
     outer.put("type", "function");
     outer.put("function", &inner);
     outer
@@ -127,7 +130,7 @@ fn function_tool(function: &Function) -> Object {
 
 fn custom_tool(engine: Engine, name: &str, description: Option<&str>, format: Option<&Json>) -> Object {
     if engine != Engine::Provider {
-        return function_tool(&custom_tools::as_function(name, description, format));
+        return function_tool(&custom_tools::as_function(name, description, format), None);
     }
     let (mut inner, mut outer) = (Object::default(), Object::default());
     inner.put("name", &names::name(name));

@@ -1,7 +1,7 @@
 //! Writes the messages.
 //!
 //! The results of tools come directly after the calls, in their order, each as a message of its own; what the user says
-//! beside them follows. Instructions stay where they stand.
+//! beside them follows. Instructions stay where they stand; those that follow each other are one message for local engines.
 
 use serde::{Serialize, Serializer};
 
@@ -121,11 +121,23 @@ impl Turns {
             }
         }
         texts.retain(|text| !text.is_empty());
-        if !texts.is_empty() {
-            let mut sent = Sent::new("system", Content::Text(texts.join("\n")));
-            sent.name.clone_from(&message.name);
-            self.sent.push(sent);
+        if texts.is_empty() {
+            return;
         }
+        let text = texts.join("\n");
+        // Templates of several models have room for one message of instructions at a time.
+        if let Some(Sent { role: "system", name: None, content: Content::Text(known), .. }) =
+            self.sent.last_mut()
+            && task.engine.is_local()
+            && message.name.is_none()
+        {
+            known.push('\n');
+            known.push_str(&text);
+            return;
+        }
+        let mut sent = Sent::new("system", Content::Text(text));
+        sent.name.clone_from(&message.name);
+        self.sent.push(sent);
     }
 
     fn user(&mut self, task: &mut Task<'_>, message: &Message) -> Result<(), Unfit> {
