@@ -45,12 +45,18 @@ pub(super) fn read(
         "redacted_thinking" => sealed(&block.needed_text("data")?, raw),
         "tool_use" => PartKind::ToolCall(read_call(&mut block)?),
         "tool_result" => PartKind::ToolResult(read_result(&mut block, extras)?),
-        "image" => match read_source(&mut block)? {
-            Some(source) => PartKind::Image { source, detail: None },
-            None => return Ok(parts.push(foreign(kind, at, raw, cache))),
-        },
+        "image" => {
+            let Some(source) = read_source(&mut block)? else {
+                parts.push(foreign(kind, at, raw, cache));
+                return Ok(());
+            };
+            PartKind::Image { source, detail: None }
+        }
         "document" => return read_document(block, raw, cache, parts, extras),
-        _ => return Ok(parts.push(foreign(kind, at, raw, cache))),
+        _ => {
+            parts.push(foreign(kind, at, raw, cache));
+            return Ok(());
+        }
     };
     keep_rest(block, extras);
     parts.push(Part { kind: read, at: at.to_owned(), cache });
@@ -185,6 +191,15 @@ fn keep_rest(block: Fields<'_>, extras: &mut Vec<Extra>) {
         if name != "caller" || value.get() != r#"{"type":"direct"}"# {
             extras.push(Extra { at: format!("{at}.{name}"), name: name.into_owned(), value: value.into() });
         }
+    }
+}
+
+/// Makes a part that was read one of an answer. What the provider's own tools did stands beside the answer, and is not to be
+/// read in the midst of it by clients that have no blocks for it.
+pub(super) fn as_answered(part: &mut Part) {
+    part.at.clear();
+    if let PartKind::Foreign { text, .. } = &mut part.kind {
+        *text = None;
     }
 }
 

@@ -43,10 +43,14 @@ enum Block {
     },
 }
 
+/// A string; `null` and none at all are told apart from it by the member's being optional.
+#[derive(Deserialize)]
+struct Words<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
+    #[serde(borrow)]
+    r#type: Option<Words<'a>>,
     #[serde(default)]
     index: u32,
     #[serde(borrow)]
@@ -63,20 +67,32 @@ struct Wire<'a> {
 
 #[derive(Deserialize)]
 struct Change<'a> {
-    #[serde(borrow, default)]
-    r#type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    text: Cow<'a, str>,
-    #[serde(borrow, default)]
-    thinking: Cow<'a, str>,
-    #[serde(borrow, default)]
-    signature: Cow<'a, str>,
-    #[serde(borrow, default)]
-    partial_json: Cow<'a, str>,
+    #[serde(borrow)]
+    r#type: Option<Words<'a>>,
+    #[serde(borrow)]
+    text: Option<Words<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Words<'a>>,
+    #[serde(borrow)]
+    signature: Option<Words<'a>>,
+    #[serde(borrow)]
+    partial_json: Option<Words<'a>>,
     #[serde(borrow)]
     citation: Option<&'a RawValue>,
-    stop_reason: Option<String>,
-    stop_sequence: Option<String>,
+    #[serde(borrow)]
+    stop_reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stop_sequence: Option<&'a RawValue>,
+}
+
+/// What `words` say; nothing if there are none.
+fn said(words: Option<Words<'_>>) -> Cow<'_, str> {
+    words.map(|Words(words)| words).unwrap_or_default()
+}
+
+/// The string that `raw` is, if it is one.
+fn string(raw: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(raw?.get()).ok()
 }
 
 impl Reader for StreamReader {
@@ -88,7 +104,7 @@ impl Reader for StreamReader {
             Ok(wire) => wire,
             Err(error) => return sink(broken(&format!("an event that makes no sense: {error}"))),
         };
-        match wire.r#type.as_ref() {
+        match said(wire.r#type).as_ref() {
             "content_block_delta" => {
                 if let Some(change) = wire.delta {
                     self.change(wire.index, change, sink);
@@ -107,8 +123,10 @@ impl Reader for StreamReader {
             }
             "message_delta" => {
                 self.count(wire.usage, sink);
-                if let Some(Change { stop_reason: Some(reason), stop_sequence, .. }) = wire.delta {
-                    sink(Delta::Finish { choice: 0, finish: stop::read(Some(&reason), stop_sequence) });
+                let Some(change) = wire.delta else { return };
+                if let Some(reason) = string(change.stop_reason) {
+                    let finish = stop::read(Some(&reason), string(change.stop_sequence));
+                    sink(Delta::Finish { choice: 0, finish });
                 }
             }
             "message_stop" => {
@@ -180,16 +198,17 @@ impl StreamReader {
 
     fn change(&mut self, index: u32, change: Change<'_>, sink: &mut Sink<'_>) {
         let block = self.open.iter_mut().find(|(open, _)| *open == index).map(|(_, block)| block);
-        match change.r#type.as_ref() {
-            "text_delta" => sink(Delta::Text { choice: 0, text: change.text }),
-            "thinking_delta" => sink(Delta::Thinking { choice: 0, text: change.thinking }),
-            "signature_delta" => sign(&change.signature, sink),
+        match said(change.r#type).as_ref() {
+            "text_delta" => sink(Delta::Text { choice: 0, text: said(change.text) }),
+            "thinking_delta" => sink(Delta::Thinking { choice: 0, text: said(change.thinking) }),
+            "signature_delta" => sign(&said(change.signature), sink),
             "input_json_delta" => match block {
-                Some(Block::Whole { input, .. }) => input.push_str(&change.partial_json),
+                Some(Block::Whole { input, .. }) => input.push_str(&said(change.partial_json)),
                 Some(Block::Call { given }) => {
-                    if !change.partial_json.is_empty() {
+                    let arguments = said(change.partial_json);
+                    if !arguments.is_empty() {
                         *given = None;
-                        let piece = CallPiece { arguments: change.partial_json, ..CallPiece::default() };
+                        let piece = CallPiece { arguments, ..CallPiece::default() };
                         sink(Delta::ToolCall { choice: 0, index, piece });
                     }
                 }
@@ -233,7 +252,12 @@ fn whole(raw: &Json, input: &str, sink: &mut Sink<'_>) {
     let mut parts = Vec::new();
     let raw: &RawValue = serde_json::from_str(with_input.as_str()).expect("it was JSON before");
     match block::read(raw, "", &mut parts, &mut Vec::new()) {
-        Ok(()) => parts.into_iter().for_each(|part| sink(Delta::Part { choice: 0, part })),
+        Ok(()) => {
+            for mut part in parts {
+                block::as_answered(&mut part);
+                sink(Delta::Part { choice: 0, part });
+            }
+        }
         Err(unfit) => sink(broken(&format!("a block that makes no sense: {unfit}"))),
     }
 }

@@ -28,7 +28,7 @@ fn parse(body: &[u8]) -> Result<Answer, Unfit> {
     for (index, raw) in content.into_iter().enumerate() {
         block::read(raw, &format!("content[{index}]"), &mut choice.parts, &mut extras)?;
     }
-    choice.parts.iter_mut().for_each(|part| part.at.clear());
+    choice.parts.iter_mut().for_each(block::as_answered);
     choice.settle();
     let mut answer = Answer {
         id: fields.text("id")?,
@@ -90,8 +90,8 @@ mod tests {
                 "thinking t Eq",
                 "sealed R",
                 "text a",
-                r#"server_tool_use [web_search {"query":"q"}]"#,
-                "web_search_tool_result T\nhttps://t",
+                "server_tool_use -",
+                "web_search_tool_result -",
                 r#"toolu_1 f {"b":1.0,"a":2}"#
             ]
         );

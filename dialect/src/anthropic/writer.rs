@@ -213,7 +213,7 @@ impl Writer for StreamWriter {
 impl StreamWriter {
     /// Tells a block that comes all at once. Clients add up the pieces of a text, so that one begins empty.
     fn tell_whole(&mut self, block: &Object, out: &mut Vec<u8>) {
-        let text = block.plain_text().and_then(|text| text.to::<String>());
+        let text = block.plain_text().and_then(crate::hub::Json::to::<String>);
         if let Some(text) = text {
             self.start(&Object::typed("text").with("text", ""), out);
             self.change(TEXT, &text, out);

@@ -142,3 +142,14 @@ fn a_stream_without_its_end_has_none() {
     assert_eq!(told, ["begin -", "finish Stop None"]);
     assert_eq!(stop::read(Some("novel"), None).reason, Reason::Unknown);
 }
+
+#[test]
+fn members_that_are_null_or_of_an_odd_type_spoil_nothing() {
+    let told = deltas(&[
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":null,"citations":null}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a","thinking":null,"signature":null}}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":7},"usage":null}"#,
+        r#"{"type":null}"#,
+    ]);
+    assert_eq!(told, ["text ", "text a", "finish Stop None"]);
+}

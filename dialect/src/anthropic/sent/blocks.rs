@@ -31,13 +31,10 @@ pub(super) struct Blocks<'a, 'b> {
 impl Blocks<'_, '_> {
     /// The words of a part of instructions. Anything else in them is lost.
     pub(super) fn words<'p>(&mut self, part: &'p Part) -> Option<&'p str> {
-        match &part.kind {
-            PartKind::Text { text, .. } => Some(text.as_str()).filter(|text| !text.trim().is_empty()),
-            _ => {
-                self.losses.add(&part.at, "Anthropic takes nothing but text as instructions");
-                None
-            }
+        if part.text().is_none() {
+            self.losses.add(&part.at, "Anthropic takes nothing but text as instructions");
         }
+        part.text().filter(|text| !text.trim().is_empty())
     }
 
     /// The block for `part`; `None` if it is empty or lost. Calls and results of tools are not written here.
@@ -45,9 +42,9 @@ impl Blocks<'_, '_> {
         let object = match &part.kind {
             PartKind::Text { text, sources } => {
                 let own = sources.as_ref().filter(|_| self.task.is_kindred());
-                self.text(text).map(|block| block.with_some("citations", own))
+                text_block(text).map(|block| block.with_some("citations", own))
             }
-            PartKind::Refusal(text) => self.text(text),
+            PartKind::Refusal(text) => text_block(text),
             PartKind::Thinking { text, signature } => {
                 let signature = signature.as_ref().filter(|one| one.provider == Provider::Anthropic);
                 return Ok(self.thoughts(text, signature.map(|one| one.data.as_str())));
@@ -92,11 +89,6 @@ impl Blocks<'_, '_> {
         Ok(object.map(|object| object.with_some("cache_control", part.cache.as_ref())))
     }
 
-    /// Text, if there is any: Anthropic refuses one that is empty or only white space.
-    fn text(&self, text: &str) -> Option<Object> {
-        (!text.trim().is_empty()).then(|| Object::typed("text").with("text", text))
-    }
-
     /// Thoughts of the history: signed ones go back to who made them, others to engines that do not ask for a
     /// signature. Elsewhere nobody misses them.
     fn thoughts(&self, text: &str, signature: Option<&str>) -> Option<Object> {
@@ -121,7 +113,7 @@ impl Blocks<'_, '_> {
             return None;
         };
         self.losses.add(&part.at, format!("Anthropic has nothing like {kind:?}; sent as text"));
-        self.text(text)
+        text_block(text)
     }
 
     fn picture(&mut self, part: &Part, source: &Source) -> Result<Object, Unfit> {
@@ -150,13 +142,10 @@ impl Blocks<'_, '_> {
         let is_text = told.starts_with("text/")
             || ["json", "xml", "yaml", "javascript", "x-sh"].iter().any(|word| told.ends_with(word));
         let text = STANDARD.decode(data.trim_end()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        match text.filter(|_| is_text) {
-            Some(text) => Ok(source::written(&Source::Text(text))),
-            None => {
-                let message = format!("is a document of the type {told:?}; Anthropic takes PDF and text");
-                Err(Unfit::untranslatable(&part.at, message))
-            }
-        }
+        text.filter(|_| is_text).map(|text| source::written(&Source::Text(text))).ok_or_else(|| {
+            let message = format!("is a document of the type {told:?}; Anthropic takes PDF and text");
+            Unfit::untranslatable(&part.at, message)
+        })
     }
 
     /// A source whose bytes are not here.
@@ -174,4 +163,9 @@ impl Blocks<'_, '_> {
             }
         }
     }
+}
+
+/// Text, if there is any: Anthropic refuses one that is empty or only white space.
+fn text_block(text: &str) -> Option<Object> {
+    (!text.trim().is_empty()).then(|| Object::typed("text").with("text", text))
 }

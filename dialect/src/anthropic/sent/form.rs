@@ -83,10 +83,8 @@ pub(super) fn is_kept_to(schema: &Json) -> bool {
 /// there is closed, which asks for nothing that it forbids. `None` where it cannot be held to.
 fn held(schema: &Json) -> Option<Json> {
     let mut value = schema.to_value();
-    match close(&mut value)? {
-        false => Some(schema.clone()),
-        true => Some(Json::of(&value)),
-    }
+    let has_changed = close(&mut value)?;
+    Some(if has_changed { Json::of(&value) } else { schema.clone() })
 }
 
 /// Closes every object in `schema`. Says whether it changed anything; `None` where it cannot be held to.

@@ -53,9 +53,9 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     let mut reversal = Reversal::default();
     let mut toolbox = Toolbox::of(task, &mut reversal, losses)?;
     let form = Form::of(task, &mut toolbox, &mut reversal, losses);
-    let mut talk = turns::write(task, losses)?;
-    talk.system.extend(form.instruction.map(turns::SystemText::plain));
-    let thinking = thinking::decide(task, &toolbox, &talk, losses);
+    let mut written = turns::write(task, losses)?;
+    written.system.extend(form.instruction.map(turns::SystemText::plain));
+    let thinking = thinking::decide(task, &toolbox, &written, losses);
 
     let mut body = Object::default();
     body.put("model", &terms.model);
@@ -63,9 +63,9 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     if request.stream {
         body.put("stream", &true);
     }
-    put_system(&talk.system, &mut body);
+    put_system(&written.system, &mut body);
     toolbox.put(&mut body);
-    body.put("messages", &talk.messages);
+    body.put("messages", &written.messages);
     body.put_some("thinking", thinking.config.as_ref());
     let config = Object::default()
         .with_some("effort", thinking.effort.as_ref())
@@ -75,7 +75,7 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     }
     settings::put(task, thinking.is_on, &mut body, losses);
     let mut sent = Sent::new(Endpoint::Messages, &body);
-    if talk.names_files {
+    if written.names_files {
         sent.headers.push(("anthropic-beta", FILES_BETA.to_owned()));
     }
     sent.reversal = reversal;

@@ -29,7 +29,7 @@ pub(super) struct Thinking {
 }
 
 /// Decides about the thinking of one request.
-pub(super) fn decide(task: Task<'_>, toolbox: &Toolbox, talk: &Talk, losses: &mut Losses) -> Thinking {
+pub(super) fn decide(task: Task<'_>, toolbox: &Toolbox, turns: &Talk, losses: &mut Losses) -> Thinking {
     let asked = task.request.max_tokens.as_ref();
     let max_tokens = asked.map_or(task.terms.max_tokens, |asked| asked.value);
     let off = Thinking { config: None, effort: None, max_tokens, is_on: false };
@@ -42,7 +42,7 @@ pub(super) fn decide(task: Task<'_>, toolbox: &Toolbox, talk: &Talk, losses: &mu
         }
         _ => return off,
     }
-    if let Some(reason) = why_not(task, toolbox, talk) {
+    if let Some(reason) = why_not(task, toolbox, turns) {
         losses.add(&said.at, reason);
         return off;
     }
@@ -58,14 +58,14 @@ pub(super) fn decide(task: Task<'_>, toolbox: &Toolbox, talk: &Talk, losses: &mu
 }
 
 /// Why the model cannot think, if it cannot.
-fn why_not(task: Task<'_>, toolbox: &Toolbox, talk: &Talk) -> Option<&'static str> {
+fn why_not(task: Task<'_>, toolbox: &Toolbox, turns: &Talk) -> Option<&'static str> {
     if !task.talent.thinks() {
         Some("this model cannot think")
     } else if toolbox.is_forced() {
         Some("left out: Anthropic's models do not think when they must call a tool")
-    } else if talk.is_prefilled {
+    } else if turns.is_prefilled {
         Some("left out: Anthropic's models do not think when their answer is begun for them")
-    } else if talk.is_unthought && !task.talent.is_adaptive() && !task.talent.is_local {
+    } else if turns.is_unthought && !task.talent.is_adaptive() && !task.talent.is_local {
         Some("left out for this turn: its calls were made without signed thoughts")
     } else {
         None

@@ -79,7 +79,7 @@ struct Call {
 struct Turns<'a, 'b> {
     blocks: Blocks<'a, 'b>,
     system: Vec<SystemText>,
-    turns: Vec<Turn>,
+    list: Vec<Turn>,
     calls: Vec<Call>,
     used_ids: BTreeSet<String>,
 }
@@ -90,7 +90,7 @@ pub(super) fn write(task: Task<'_>, losses: &mut Losses) -> Result<Talk, Unfit> 
     let mut turns = Turns {
         blocks: Blocks { task, losses, names_files: false },
         system: Vec::new(),
-        turns: Vec::new(),
+        list: Vec::new(),
         calls: Vec::new(),
         used_ids: BTreeSet::new(),
     };
@@ -109,7 +109,7 @@ impl Turns<'_, '_> {
             self.blocks.losses.add(format!("{}.name", message.at), "Anthropic has no names of speakers");
         }
         match message.role {
-            Role::System if self.turns.is_empty() => self.add_instructions(message),
+            Role::System if self.list.is_empty() => self.add_instructions(message),
             Role::System => self.add_later_instructions(message),
             Role::User => self.add_user(message)?,
             Role::Assistant => self.add_assistant(message, is_last)?,
@@ -213,7 +213,9 @@ impl Turns<'_, '_> {
             self.blocks.losses.add(&part.at, reason);
             let text = format!("[The result of a call that is not in the conversation: {}]", result.id);
             self.push(true, Object::typed("text").with("text", &text));
-            content.into_iter().for_each(|block| self.push(true, block));
+            for block in content {
+                self.push(true, block);
+            }
             return Ok(());
         };
         let call = &mut self.calls[place];
@@ -237,14 +239,14 @@ impl Turns<'_, '_> {
 
     /// The turn of this side that is going on, or a new one.
     fn turn(&mut self, is_user: bool) -> &mut Turn {
-        if self.turns.last().is_none_or(|turn| turn.is_user != is_user) {
+        if self.list.last().is_none_or(|turn| turn.is_user != is_user) {
             if !is_user {
                 self.settle();
                 self.calls.clear();
             }
-            self.turns.push(Turn { is_user, ..Turn::default() });
+            self.list.push(Turn { is_user, ..Turn::default() });
         }
-        self.turns.last_mut().expect("one was pushed")
+        self.list.last_mut().expect("one was pushed")
     }
 
     fn push(&mut self, is_user: bool, block: Object) {
@@ -267,23 +269,23 @@ impl Turns<'_, '_> {
                 .with("tool_use_id", &call.sent)
                 .with("content", NO_RESULT)
                 .with("is_error", &true);
-            if self.turns.last().is_some_and(|turn| !turn.is_user) {
-                self.turns.push(Turn { is_user: true, ..Turn::default() });
+            if self.list.last().is_some_and(|turn| !turn.is_user) {
+                self.list.push(Turn { is_user: true, ..Turn::default() });
             }
-            self.turns.last_mut().expect("calls stand in a turn").results.push((place, block));
+            self.list.last_mut().expect("calls stand in a turn").results.push((place, block));
         }
     }
 
     /// Sees to it that there is a turn, and that the first is the user's.
     fn open(&mut self) -> Result<(), Unfit> {
         let text = |text: &str| Object::typed("text").with("text", text);
-        match self.turns.first() {
+        match self.list.first() {
             Some(first) if first.is_user => {}
             Some(_) => {
                 let reason = "Anthropic wants the user to speak first; a note was put before it";
                 self.blocks.losses.add("messages", reason);
                 let opening = Turn { is_user: true, blocks: vec![text(OPENING)], ..Turn::default() };
-                self.turns.insert(0, opening);
+                self.list.insert(0, opening);
             }
             None => {
                 let Some(last) = self.system.pop() else {
@@ -294,21 +296,21 @@ impl Turns<'_, '_> {
                     "Anthropic wants the user to speak; the last instructions were sent as the user's";
                 self.blocks.losses.add("messages", reason);
                 let block = last.block();
-                self.turns.push(Turn { is_user: true, blocks: vec![block], ..Turn::default() });
+                self.list.push(Turn { is_user: true, blocks: vec![block], ..Turn::default() });
             }
         }
         Ok(())
     }
 
     fn done(self) -> Talk {
-        let last = self.turns.last();
+        let last = self.list.last();
         let is_prefilled = last.is_some_and(|turn| !turn.is_user);
-        let model = self.turns.iter().rev().find(|turn| !turn.is_user);
+        let model = self.list.iter().rev().find(|turn| !turn.is_user);
         let has_results = last.is_some_and(|turn| !turn.results.is_empty());
         let is_unthought = has_results && model.is_some_and(|turn| !turn.is_thought);
         Talk {
             system: self.system,
-            messages: self.turns.into_iter().map(Turn::written).collect(),
+            messages: self.list.into_iter().map(Turn::written).collect(),
             is_prefilled,
             is_unthought,
             names_files: self.blocks.names_files,
