@@ -27,14 +27,20 @@ pub(crate) struct Translation {
     /// Rounds: each measures every dialect once.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// Microseconds between two chunks of a stream; 0: as fast as they can be made, many in one piece.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    gap_us: u32,
+    /// Chunks of a stream.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    chunks: u32,
 }
 
-/// Streams at once, chunks of each, and microseconds between two.
+/// Streams at once.
 const STREAMS: u32 = 50;
-const CHUNKS: u32 = 600;
-const GAP_US: u32 = 5000;
 /// The most that translation may cost, as a multiple of copying.
 const LIMIT: f64 = 3.0;
+/// How much of the end of a stream is looked at, in bytes: the last event of Responses repeats the whole answer.
+const KEPT: usize = 256 * 1024;
 /// What a stream may take beyond its chunks.
 const SPARE: Duration = Duration::from_secs(30);
 
@@ -77,7 +83,7 @@ fn tongues() -> Vec<Tongue> {
             "Gemini",
             "/v1beta/models/MODEL:streamGenerateContent?alt=sse",
             r#"{"contents":[{"role":"user","parts":[{"text":"Go on."}]}]}"#,
-            "STOP",
+            "finishReason",
         ),
         tongue(
             "Ollama",
@@ -103,7 +109,7 @@ pub(crate) async fn measure(options: &Translation) -> Result<bool, Trouble> {
     for round in 0..options.rounds {
         note(&format!("round {} of {}", round + 1, options.rounds));
         for (tongue, costs) in tongues.iter().zip(&mut costs) {
-            costs.push(cost_us(&proxylm, tongue).await?);
+            costs.push(cost_us(&proxylm, tongue, options).await?);
         }
     }
     proxylm.stop().await?;
@@ -113,25 +119,26 @@ pub(crate) async fn measure(options: &Translation) -> Result<bool, Trouble> {
     for (tongue, cost) in tongues.iter().zip(&medians) {
         say(&format!("| {} | {cost:.1} | {:.2} |", tongue.name, cost / medians[0]));
     }
+    let Translation { chunks, gap_us, .. } = options;
     let worst = medians.iter().fold(0.0_f64, |worst, cost| worst.max(cost / medians[0]));
     say(&format!(
-        "\n{STREAMS} streams of {CHUNKS} chunks, one each {GAP_US} µs; the limit is {LIMIT} × copied."
+        "\n{STREAMS} streams of {chunks} chunks, one each {gap_us} µs; the limit is {LIMIT} × copied."
     ));
     Ok(worst <= LIMIT)
 }
 
 /// CPU time of all processes for one chunk, in microseconds.
-async fn cost_us(proxylm: &Target, tongue: &Tongue) -> Result<f64, Trouble> {
+async fn cost_us(proxylm: &Target, tongue: &Tongue, options: &Translation) -> Result<f64, Trouble> {
     let pids = proxylm.pids();
     let before = process::cpu_us(&pids);
     let mut streams = JoinSet::new();
     for _ in 0..STREAMS {
         let (address, request, end) =
-            (proxylm.address.clone(), request(&proxylm.address, tongue), tongue.end);
+            (proxylm.address.clone(), request(&proxylm.address, tongue, options), tongue.end);
         streams
             .spawn(async move { read(&address, request, end).await.map_err(|trouble| trouble.to_string()) });
     }
-    let longest = Duration::from_micros(u64::from(CHUNKS * GAP_US)) + SPARE;
+    let longest = Duration::from_micros(u64::from(options.chunks) * u64::from(options.gap_us)) + SPARE;
     within(longest.as_secs(), "the streams", async {
         while let Some(ended) = streams.join_next().await {
             ended??;
@@ -139,15 +146,16 @@ async fn cost_us(proxylm: &Target, tongue: &Tongue) -> Result<f64, Trouble> {
         Ok(())
     })
     .await?;
-    Ok((process::cpu_us(&pids) - before) / f64::from(STREAMS * CHUNKS))
+    Ok((process::cpu_us(&pids) - before) / f64::from(STREAMS * options.chunks))
 }
 
-fn request(to: &Address, tongue: &Tongue) -> Bytes {
+fn request(to: &Address, tongue: &Tongue, options: &Translation) -> Bytes {
+    let Translation { chunks, gap_us, .. } = options;
     let key = to.key.as_deref().unwrap_or_default();
     let length = tongue.body.len();
     format!(
         "POST {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
-         x-bench-chunks: {CHUNKS}\r\nx-bench-gap-us: {GAP_US}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{}",
+         x-bench-chunks: {chunks}\r\nx-bench-gap-us: {gap_us}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{}",
         tongue.path, to.authority, tongue.body
     )
     .into()
@@ -167,7 +175,7 @@ async fn read(to: &Address, request: Bytes, end: &str) -> Result<(), Trouble> {
             first.extend_from_slice(&piece[..length]);
         }
         last.extend_from_slice(&piece[..length]);
-        let spare = last.len().saturating_sub(8 * 1024);
+        let spare = last.len().saturating_sub(KEPT);
         last.drain(..spare);
     }
     let text = String::from_utf8_lossy(&last);
