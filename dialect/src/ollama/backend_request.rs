@@ -194,6 +194,9 @@ fn tools(request: &Request, losses: &mut Losses) -> Vec<Offered> {
     for Tool { at, kind, .. } in &request.tools {
         match kind {
             ToolKind::Function(function) if is_offered(&function.name) => {
+                if function.strict == Some(true) && has_properties(function) {
+                    losses.add(format!("{at}.strict"), "Ollama does not hold arguments to a schema");
+                }
                 offered.push(describe(function.clone()));
             }
             ToolKind::Custom { name, description, format } if is_offered(name) => {
@@ -209,6 +212,12 @@ fn tools(request: &Request, losses: &mut Losses) -> Vec<Offered> {
         }
     }
     offered
+}
+
+/// Whether its arguments can be wrong: those of a function without any cannot.
+fn has_properties(function: &Function) -> bool {
+    let schema = function.parameters.as_ref().map(Json::to_value).unwrap_or_default();
+    schema["properties"].as_object().is_some_and(|properties| !properties.is_empty())
 }
 
 fn describe(function: Function) -> Offered {

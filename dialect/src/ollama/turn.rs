@@ -241,8 +241,16 @@ impl Saying {
             PartKind::Text { text, .. }
             | PartKind::Refusal(text)
             | PartKind::Foreign { text: Some(text), .. } => self.text(text),
-            PartKind::Image { source, .. } => self.turn.images.push(picture(part, source)?),
-            PartKind::Document { source, name, context, .. } => {
+            PartKind::Image { source, detail } => {
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    losses.add(&part.at, "Ollama chooses the detail of a picture itself");
+                }
+                self.turn.images.push(picture(part, source)?);
+            }
+            PartKind::Document { source, name, context, citations } => {
+                if citations.as_ref().is_some_and(|setting| setting.to_value()["enabled"] == true) {
+                    losses.add(format!("{}.citations", part.at), "Ollama does not cite documents");
+                }
                 let text = document(part, source)?;
                 let lines = [name.as_deref(), context.as_deref(), Some(&text)];
                 self.text(&lines.into_iter().flatten().collect::<Vec<_>>().join("\n"));

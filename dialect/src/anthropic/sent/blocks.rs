@@ -65,7 +65,12 @@ impl Blocks<'_, '_> {
                 self.losses.add(&part.at, "Anthropic takes none in a turn of the model");
                 return Ok(None);
             }
-            PartKind::Image { source, .. } => Some(self.picture(part, source)?),
+            PartKind::Image { source, detail } => {
+                if detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    self.losses.add(&part.at, "Anthropic chooses the detail of a picture itself");
+                }
+                Some(self.picture(part, source)?)
+            }
             PartKind::Document { source, name, context, citations } => {
                 let source = self.document(part, source)?;
                 let block = Object::typed("document")
