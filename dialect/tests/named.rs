@@ -93,3 +93,45 @@ fn citations_are_named_wherever_documents_are_not_cited() {
         assert!(lost(Endpoint::Messages, to, &body(false)).is_empty(), "{to:?}");
     }
 }
+
+/// What Codex sends with every request, beside the talk.
+fn codex(more: Value) -> Value {
+    let mut body = json!({
+        "model": "m", "instructions": "Be brief.", "input": [{"role": "user", "content": "Hi"}], "stream": false,
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}, "strict": false}],
+        "tool_choice": "auto", "parallel_tool_calls": true, "store": false, "truncation": "disabled",
+        "include": ["reasoning.encrypted_content"], "prompt_cache_key": "k", "prompt_cache_retention": "24h",
+        "reasoning": {"effort": "medium", "summary": "auto"}, "text": {"verbosity": "medium"},
+        "service_tier": "auto", "temperature": 1, "top_p": 1.0, "metadata": {}, "background": false, "max_output_tokens": 99
+    });
+    let (Value::Object(members), Value::Object(more)) = (&mut body, more) else { unreachable!() };
+    members.extend(more);
+    body
+}
+
+#[test]
+fn what_asks_for_nothing_is_no_loss_anywhere() {
+    let strict = |terms| Terms { is_strict: true, ..terms };
+    for (to, model) in [
+        (Dialect::OpenAi, "model"),
+        (Dialect::Anthropic, "claude-opus-4-8"),
+        (Dialect::Gemini, "gemini-3-flash"),
+        (Dialect::Ollama, "qwen3"),
+    ] {
+        let carried =
+            sent_on(Endpoint::Responses, to, &codex(json!({})), |terms| named(model)(strict(terms)));
+        assert!(carried.is_ok_and(|(_, lost)| lost.is_empty()), "{to:?}");
+        let refused = sent_on(Endpoint::Responses, to, &codex(json!({"truncation": "auto"})), strict);
+        assert!(refused.is_err_and(|message| message.contains("truncation")), "{to:?}");
+    }
+    let usual = chat(
+        json!({"temperature": 1, "top_p": 1, "n": 1, "frequency_penalty": 0, "presence_penalty": 0.0,
+        "logprobs": false, "logit_bias": {}, "service_tier": "default", "verbosity": "medium", "store": false,
+        "modalities": ["text"], "parallel_tool_calls": true, "top_k": 0, "min_p": 0, "repetition_penalty": 1}),
+    );
+    for to in [Dialect::Responses, Dialect::Anthropic, Dialect::Gemini, Dialect::Ollama] {
+        assert!(lost(Endpoint::ChatCompletions, to, &usual).is_empty(), "{to:?}");
+    }
+    let (body, _) = sent(Endpoint::ChatCompletions, Dialect::Ollama, &usual).expect("it can be carried");
+    assert_eq!(body["options"]["temperature"], 1.0, "{body}");
+}

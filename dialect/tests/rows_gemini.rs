@@ -330,7 +330,6 @@ fn what_gemini_does_not_have_is_named_or_refused() {
         "min_p",
         "n: ",
         "metadata",
-        "prompt_cache_key",
         "service_tier",
         "tools[0]",
         "tools[1]",

@@ -151,12 +151,8 @@ fn sampled<'a>(request: &'a Request, losses: &mut Losses) -> Generation<'a> {
     }
     let lost = [
         sampling.min_p.as_ref().map(|said| &said.at),
-        sampling
-            .repeat_penalty
-            .as_ref()
-            .filter(|said| (said.value - 1.0).abs() > f64::EPSILON)
-            .map(|said| &said.at),
-        sampling.logit_bias.as_ref().filter(|said| said.value.as_str() != "{}").map(|said| &said.at),
+        sampling.repeat_penalty.as_ref().map(|said| &said.at),
+        sampling.logit_bias.as_ref().map(|said| &said.at),
     ];
     lost.into_iter().flatten().for_each(|at| losses.add(at.as_str(), NO_PARAMETER));
     generation
@@ -197,11 +193,10 @@ fn tier(request: &Request, losses: &mut Losses) -> Option<&'static str> {
 
 /// Names everything for which Gemini has no place.
 fn lose_rest(request: &Request, losses: &mut Losses) {
-    let verbosity = request.verbosity.as_ref().filter(|said| said.value != "medium");
     let lost = [
-        verbosity.map(|said| &said.at),
+        request.verbosity.as_ref().map(|said| &said.at),
         request.user.as_ref().map(|said| &said.at),
-        request.metadata.as_ref().filter(|said| said.value.as_str() != "{}").map(|said| &said.at),
+        request.metadata.as_ref().map(|said| &said.at),
         request.cache_key.as_ref().map(|said| &said.at),
     ];
     let extras = request.engine_options.iter().chain(&request.extras).map(|extra| &extra.at);

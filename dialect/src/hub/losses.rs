@@ -28,6 +28,11 @@ impl Losses {
         }
     }
 
+    /// Takes back what is noted of these `fields`: nothing was asked for in them.
+    pub(crate) fn forgive(&mut self, fields: &[&str]) {
+        self.0.retain(|loss| !fields.contains(&loss.field.as_str()));
+    }
+
     /// All of them, in the order of the translation.
     pub fn list(&self) -> &[Loss] {
         &self.0

@@ -7,6 +7,7 @@ mod answer;
 pub(crate) mod arguments;
 pub(crate) mod billing;
 pub(crate) mod custom_tools;
+pub(crate) mod defaults;
 mod event;
 pub(crate) mod failed;
 pub(crate) mod ids;
@@ -24,8 +25,8 @@ pub(crate) use json::{Fields, Json, kind};
 pub use losses::{Loss, Losses, Unfit};
 pub(crate) use part::{Part, PartKind, Provider, Signature, Source, ToolCall, ToolResult};
 pub(crate) use request::{
-    Bare, EmbedAnswer, EmbedInput, EmbedRequest, Extra, Format, Function, Message, Reasoning, Request, Role, Said,
-    Sampling, Tool, ToolChoice, ToolKind, Vector,
+    Bare, EmbedAnswer, EmbedInput, EmbedRequest, Extra, Format, Function, Message, Reasoning, Request, Role,
+    Said, Sampling, Tool, ToolChoice, ToolKind, Vector,
 };
 pub(crate) use reversal::Reversal;
 pub(crate) use weaver::Weaver;

@@ -282,7 +282,7 @@ fn passed<'a>(request: &'a Request, terms: &Terms, losses: &mut Losses) -> Passe
     for extra in &request.extras {
         if is_kin && KINDRED.contains(&extra.name.as_str()) || is_unknown_kin && extra.name == extra.at {
             list.push(extra);
-        } else if !is_empty_wish(extra) {
+        } else {
             losses.add(extra.at.clone(), "OpenAI Responses has no such parameter");
         }
     }
@@ -290,11 +290,6 @@ fn passed<'a>(request: &'a Request, terms: &Terms, losses: &mut Losses) -> Passe
         losses.add(option.at.clone(), "OpenAI Responses has no such parameter");
     }
     Passed(list)
-}
-
-/// What asks for nothing but what happens anyway.
-fn is_empty_wish(extra: &Extra) -> bool {
-    matches!((extra.name.as_str(), extra.value.as_str()), ("store", "false") | ("modalities", "[\"text\"]"))
 }
 
 fn lose_sampling(request: &Request, losses: &mut Losses) {
@@ -307,8 +302,8 @@ fn lose_sampling(request: &Request, losses: &mut Losses) {
     };
     lose(s.top_k.as_ref().map(|said| &said.at));
     lose(s.min_p.as_ref().map(|said| &said.at));
-    lose(s.frequency_penalty.as_ref().filter(|said| said.value != 0.0).map(|said| &said.at));
-    lose(s.presence_penalty.as_ref().filter(|said| said.value != 0.0).map(|said| &said.at));
+    lose(s.frequency_penalty.as_ref().map(|said| &said.at));
+    lose(s.presence_penalty.as_ref().map(|said| &said.at));
     lose(s.repeat_penalty.as_ref().map(|said| &said.at));
     lose(s.seed.as_ref().map(|said| &said.at));
     lose(s.stop.as_ref().filter(|said| !said.value.is_empty()).map(|said| &said.at));

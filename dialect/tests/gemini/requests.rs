@@ -219,7 +219,7 @@ fn what_has_no_place_is_named_by_its_path() {
         "gemini-2.0-flash",
         &json!({
             "contents": [{"parts": [{"text": "x", "videoMetadata": {"fps": 2}}]}],
-            "safetySettings": [],
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT"}],
             "generationConfig": {"responseModalities": ["TEXT", "IMAGE"], "mediaResolution": "MEDIA_RESOLUTION_LOW", "thinkingConfig": {"thinkingBudget": 100}},
             "labels": {"a": "b"},
         }),

@@ -1,6 +1,6 @@
 //! How the next token is drawn, and the other plain members of a request.
 
-use crate::hub::{Extra, Losses, Said};
+use crate::hub::{Losses, Said};
 
 use super::super::object::Object;
 use super::Task;
@@ -26,18 +26,12 @@ pub(super) fn put(task: Task<'_>, thinks: bool, body: &mut Object, losses: &mut 
     for extra in &task.request.extras {
         if task.is_kindred() && extra.at == extra.name && !body.has(&extra.name) {
             body.put(&extra.name, &extra.value);
-        } else if !asks_nothing(extra) {
+        } else if extra.name != "safety_identifier" {
+            // That one is the user's name, if the client gives no other.
             losses.add(&extra.at, "Anthropic does not know it");
         }
     }
     lose(task, losses);
-}
-
-/// Whether it says no more than what happens without it.
-fn asks_nothing(extra: &Extra) -> bool {
-    let value = extra.value.as_str();
-    matches!(value, "false" | "[]" | "{}" | "\"auto\"" | "\"disabled\"" | "[\"text\"]")
-        || matches!(extra.name.as_str(), "safety_identifier" | "stream_options")
 }
 
 fn put_sampling(task: Task<'_>, thinks: bool, body: &mut Object, losses: &mut Losses) {
@@ -109,24 +103,17 @@ fn put_user(task: Task<'_>, body: &mut Object, losses: &mut Losses) {
 fn lose(task: Task<'_>, losses: &mut Losses) {
     let request = task.request;
     let sampling = &request.sampling;
-    let penalties = [
-        (&sampling.frequency_penalty, 0.0),
-        (&sampling.presence_penalty, 0.0),
-        (&sampling.repeat_penalty, 1.0),
-        (&sampling.min_p, 0.0),
-    ];
-    for (said, neutral) in penalties {
-        if let Some(said) = said.as_ref().filter(|said| (said.value - neutral).abs() > f64::EPSILON) {
-            losses.add(&said.at, NOT_HERE);
-        }
-    }
     let asked = [
+        sampling.frequency_penalty.as_ref().map(|said| &said.at),
+        sampling.presence_penalty.as_ref().map(|said| &said.at),
+        sampling.repeat_penalty.as_ref().map(|said| &said.at),
+        sampling.min_p.as_ref().map(|said| &said.at),
         sampling.seed.as_ref().map(|said| &said.at),
-        sampling.logprobs.as_ref().filter(|said| said.value).map(|said| &said.at),
-        sampling.top_logprobs.as_ref().filter(|said| said.value > 0).map(|said| &said.at),
-        sampling.logit_bias.as_ref().filter(|said| said.value.as_str() != "{}").map(|said| &said.at),
-        request.verbosity.as_ref().filter(|said| said.value != "medium").map(|said| &said.at),
-        request.metadata.as_ref().filter(|said| said.value.as_str() != "{}").map(|said| &said.at),
+        sampling.logprobs.as_ref().map(|said| &said.at),
+        sampling.top_logprobs.as_ref().map(|said| &said.at),
+        sampling.logit_bias.as_ref().map(|said| &said.at),
+        request.verbosity.as_ref().map(|said| &said.at),
+        request.metadata.as_ref().map(|said| &said.at),
         request.cache_key.as_ref().map(|said| &said.at),
     ];
     for at in asked.into_iter().flatten() {

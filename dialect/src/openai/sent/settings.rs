@@ -131,7 +131,7 @@ fn write_caller(task: &mut Task<'_>, body: &mut Object) {
         let word = if tier.value == "standard_only" { "default" } else { tier.value.as_str() };
         if is_provider {
             body.put("service_tier", word);
-        } else if !matches!(word, "auto" | "default") {
+        } else {
             task.losses.add(&tier.at, NOT_HERE);
         }
     }
@@ -250,22 +250,8 @@ pub(super) fn write_extras(task: &mut Task<'_>, body: &mut Object) {
             if !body.has(&extra.name) {
                 body.put(&extra.name, &extra.value);
             }
-        } else if !says_nothing(task.request.origin.dialect(), extra) {
+        } else {
             task.losses.add(&extra.at, NO_SUCH);
         }
-    }
-}
-
-/// Whether a member asks for nothing that this dialect does not do anyway. Those of the Responses API are sent by its clients
-/// with every request.
-fn says_nothing(origin: Dialect, extra: &Extra) -> bool {
-    let value = extra.value.as_str();
-    match (origin, extra.name.as_str()) {
-        _ if matches!(value, "[]" | "{}") => true,
-        (_, "store" | "background") => value == "false",
-        (Dialect::Responses, "truncation") => value == "\"disabled\"",
-        (Dialect::Responses, "include") => value == r#"["reasoning.encrypted_content"]"#,
-        (Dialect::Responses, "stream_options" | "prompt_cache_retention") => true,
-        _ => false,
     }
 }
