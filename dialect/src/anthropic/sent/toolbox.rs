@@ -25,7 +25,7 @@ const OWN_KINDS: [&str; 10] = [
 #[derive(Default)]
 pub(super) struct Toolbox {
     tools: Vec<Object>,
-    /// The names of the functions in it.
+    /// The names of those that have one.
     names: Vec<String>,
     choice: Option<Choice>,
     is_serial: bool,
@@ -67,7 +67,7 @@ impl Toolbox {
             let message = "is to be called, but only another provider has it";
             return Err(Unfit::untranslatable(&lost.at, message));
         }
-        toolbox.choose(choice, losses);
+        toolbox.choose(choice, losses)?;
         toolbox.is_serial = request.parallel_tool_calls.as_ref().is_some_and(|parallel| !parallel.value);
         toolbox.remember(task);
         Ok(toolbox)
@@ -87,6 +87,7 @@ impl Toolbox {
                     losses.add(&tool.at, format!("Anthropic has no tool of the type {kind:?}"));
                     return false;
                 }
+                self.names.extend(raw.to_value()["name"].as_str().map(str::to_owned));
                 self.tools.push(Object::of(raw));
             }
         }
@@ -124,13 +125,20 @@ impl Toolbox {
         self.tools.push(object);
     }
 
-    fn choose(&mut self, choice: Option<&Said<ToolChoice>>, losses: &mut Losses) {
-        let Some(choice) = choice else { return };
+    /// Fails if it names a tool that is not there.
+    fn choose(&mut self, choice: Option<&Said<ToolChoice>>, losses: &mut Losses) -> Result<(), Unfit> {
+        let Some(choice) = choice else { return Ok(()) };
         if self.tools.is_empty() {
             if must_call(&choice.value) {
                 losses.add(&choice.at, "there are no tools to be called");
             }
-            return;
+            return Ok(());
+        }
+        if let ToolChoice::Named(name) = &choice.value
+            && !self.names.iter().any(|known| *known == names::sent(name))
+        {
+            let message = format!("names {name:?}, which is none of the tools sent");
+            return Err(Unfit::untranslatable(&choice.at, message));
         }
         self.choice = Some(match &choice.value {
             ToolChoice::Auto | ToolChoice::Allowed { required: false, .. } => Choice::Auto,
@@ -138,6 +146,7 @@ impl Toolbox {
             ToolChoice::Required | ToolChoice::Allowed { required: true, .. } => Choice::Any,
             ToolChoice::Named(name) => Choice::Tool(names::sent(name).into_owned()),
         });
+        Ok(())
     }
 
     /// A conversation in which tools were called needs tools: those that were, though no more can be called.
