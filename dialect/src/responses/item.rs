@@ -113,7 +113,8 @@ impl Content {
         Self::OutputText { annotations: Vec::new(), logprobs: Vec::new(), text }
     }
 
-    /// The part of an answer as a part of a message, if it is one.
+    /// The part of an answer as a part of a message, if it is one. What has no item of its own is told in words, if there are
+    /// any: a picture that is only an address, what another provider's tools did.
     pub(super) fn of(part: &Part) -> Option<Self> {
         match &part.kind {
             PartKind::Text { text, sources } => {
@@ -121,6 +122,10 @@ impl Content {
                 Some(Self::OutputText { annotations, logprobs: Vec::new(), text: text.clone() })
             }
             PartKind::Refusal(refusal) => Some(Self::Refusal { refusal: refusal.clone() }),
+            PartKind::Image { source: Source::Url { url, .. }, .. } => {
+                Some(Self::text(format!("![image]({url})")))
+            }
+            PartKind::Foreign { text: Some(text), .. } => Some(Self::text(text.clone())),
             _ => None,
         }
     }
