@@ -30,6 +30,8 @@ pub(crate) fn places(request: &Request) -> Vec<&str> {
         at(request.service_tier.as_ref(), |word| matches!(word.as_str(), "auto" | "default")),
         at(request.tool_choice.as_ref(), |choice| *choice == ToolChoice::Auto),
         at(request.parallel_tool_calls.as_ref(), |wanted| *wanted),
+        // The reader's own wish, not the client's.
+        at(request.parallel_tool_calls.as_ref().filter(|said| said.at == "functions"), |_| true),
         // Only the price of the answer depends on it.
         at(request.cache_key.as_ref(), |_| true),
     ];

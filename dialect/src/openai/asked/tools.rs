@@ -6,13 +6,16 @@ use crate::hub::{Extra, Fields, Function, Request, Said, Tool, ToolChoice, ToolK
 
 use super::keep_rest;
 
+/// The tools in the older way of calling them.
+const FUNCTIONS: &str = "functions";
+
 /// Takes everything about tools out of the body.
 pub(super) fn read(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), Unfit> {
     let extras = &mut request.extras;
     for (index, value) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
         request.tools.push(tool(format!("tools[{index}]"), value, extras)?);
     }
-    for (index, value) in fields.list("functions")?.unwrap_or_default().into_iter().enumerate() {
+    for (index, value) in fields.list(FUNCTIONS)?.unwrap_or_default().into_iter().enumerate() {
         let at = format!("functions[{index}]");
         let function = function(Fields::of(at.clone(), value)?, extras)?;
         request.tools.push(Tool { at, kind: ToolKind::Function(function), cache: None });
@@ -24,6 +27,10 @@ pub(super) fn read(fields: &mut Fields<'_>, request: &mut Request) -> Result<(),
     }
     let parallel = fields.flag("parallel_tool_calls")?;
     request.parallel_tool_calls = parallel.map(|parallel| Said::new("parallel_tool_calls", parallel));
+    if super::is_legacy(request) && parallel.is_none() {
+        // The older way has room for one call in an answer.
+        request.parallel_tool_calls = Some(Said::new(FUNCTIONS, false));
+    }
     Ok(())
 }
 
