@@ -20,7 +20,7 @@ pub(crate) struct Tally {
     /// Gemini: what its own tools brought into the prompt.
     brought: Option<u64>,
     cached: Option<u64>,
-    /// Anthropic: written to the cache.
+    /// Written to the cache.
     created: Option<u64>,
     /// Gemini: without reasoning.
     output: Option<u64>,
@@ -56,6 +56,7 @@ impl Tally {
         replace(&mut self.input, reported.input_tokens);
         replace(&mut self.output, reported.output_tokens);
         replace(&mut self.cached, input.cached_tokens);
+        replace(&mut self.created, input.cache_write_tokens);
         replace(&mut self.reasoning, output.reasoning_tokens);
     }
 
@@ -74,6 +75,7 @@ impl Tally {
         replace(&mut self.output, reported.completion_tokens);
         replace(&mut self.cached, reported.prompt_cache_hit_tokens);
         replace(&mut self.cached, prompt.cached_tokens);
+        replace(&mut self.created, prompt.cache_write_tokens);
         replace(&mut self.reasoning, completion.reasoning_tokens);
     }
 
@@ -202,6 +204,8 @@ struct OpenAiUsage<'a> {
 #[serde(default)]
 struct PromptDetails {
     cached_tokens: Count,
+    /// Where a provider bills what it writes to its cache.
+    cache_write_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -316,6 +320,22 @@ mod tests {
         assert_eq!(usage_in_body(Endpoint::OllamaChat, ollama), expected);
         let embed = br#"{"embeddings":[[0.1]],"prompt_eval_count":2}"#;
         assert_eq!(usage_in_body(Endpoint::OllamaEmbed, embed).input_tokens, Some(2));
+    }
+
+    #[test]
+    fn what_was_written_to_a_cache_is_counted_in_every_dialect() {
+        let chat =
+            r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}"#;
+        let response =
+            r#"{"input_tokens":9,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":3}}"#;
+        let message = r#"{"input_tokens":2,"cache_read_input_tokens":4,"cache_creation_input_tokens":3}"#;
+        for (dialect, report) in
+            [(Dialect::OpenAi, chat), (Dialect::Responses, response), (Dialect::Anthropic, message)]
+        {
+            let usage = after(dialect, &[report]);
+            let counts = (usage.input_tokens, usage.cached_tokens, usage.cache_creation_tokens);
+            assert_eq!(counts, (Some(9), Some(4), Some(3)), "{dialect:?}");
+        }
     }
 
     #[test]
