@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::json::Json;
-use super::{Beginning, CallPiece, Delta, Part, PartKind, Usage};
+use super::{Beginning, CallPiece, Delta, Part, PartKind, Usage, tokens};
 
 /// A whole answer.
 #[derive(Clone, Default, PartialEq, Debug)]
@@ -23,6 +23,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Counts the answer's tokens roughly, if the backend counted none, as it is done for streams.
+    pub(crate) fn count(&mut self) {
+        let parts = self.choices.iter().flat_map(|choice| &choice.parts);
+        let bytes = parts.map(|part| match &part.kind {
+            PartKind::Text { text, .. } | PartKind::Thinking { text, .. } | PartKind::Refusal(text) => {
+                text.len()
+            }
+            PartKind::ToolCall(call) => call.arguments.len(),
+            _ => 0,
+        });
+        let rough = tokens::rough(bytes.sum());
+        self.usage.output_tokens.get_or_insert(rough);
+    }
+
     /// Tells the answer as the stream that it might have been.
     pub(crate) fn play(self, sink: &mut dyn FnMut(Delta<'_>)) {
         let Self { id, model, created, choices, usage, service_tier } = self;

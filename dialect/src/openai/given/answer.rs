@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::hub::{
-    Answer, Choice, Json, Part, PartKind, Provider, Request, Signature, ToolCall, custom_tools, tokens,
+    Answer, Choice, Json, Part, PartKind, Provider, Request, Signature, ToolCall, custom_tools,
 };
 use crate::openai::finish;
 use crate::openai::thoughts::Detail;
@@ -11,13 +11,11 @@ use crate::translate::Terms;
 
 use super::Manner;
 use super::annotations::{self, Annotation};
-use super::counts::{self, Counts};
+use super::counts::Counts;
 
 /// Writes `answer` to the client of `request`.
 pub(crate) fn write_answer(answer: &Answer, request: &Request, terms: &Terms) -> Vec<u8> {
     let manner = Manner::of(request);
-    let size = |part: &Part| counts::size(&part.kind);
-    let generated = answer.choices.iter().flat_map(|choice| &choice.parts).map(size).sum();
     let mut choices: Vec<_> =
         (0..).zip(&answer.choices).map(|(index, choice)| written(index, choice, &manner)).collect();
     let silent = Choice::default();
@@ -30,7 +28,7 @@ pub(crate) fn write_answer(answer: &Answer, request: &Request, terms: &Terms) ->
         created: terms.now,
         model: answer.model.as_deref().unwrap_or(&manner.model),
         choices,
-        usage: Counts::of(&answer.usage, manner.prompt_tokens, tokens::rough(generated)),
+        usage: Counts::of(&answer.usage, manner.prompt_tokens),
         service_tier: answer.service_tier.as_deref(),
     };
     serde_json::to_vec(&body).expect("our own types are always JSON")

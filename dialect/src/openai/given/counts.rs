@@ -29,10 +29,10 @@ struct CompletionDetails {
 }
 
 impl Counts {
-    /// The counts that were reported; where none were, the rough ones.
-    pub(super) fn of(usage: &Usage, rough_prompt: u64, rough_answer: u64) -> Self {
+    /// The counts that were reported; a prompt that nobody counted has the rough one.
+    pub(super) fn of(usage: &Usage, rough_prompt: u64) -> Self {
         let prompt_tokens = usage.input_tokens.unwrap_or(rough_prompt);
-        let completion_tokens = usage.output_tokens.unwrap_or(rough_answer);
+        let completion_tokens = usage.output_tokens.unwrap_or(0);
         let has_cache = usage.cached_tokens.is_some() || usage.cache_creation_tokens.is_some();
         Self {
             prompt_tokens,
@@ -64,7 +64,7 @@ pub(super) fn rough_prompt(request: &Request) -> u64 {
 }
 
 /// The bytes of text in a part.
-pub(super) fn size(kind: &PartKind) -> usize {
+fn size(kind: &PartKind) -> usize {
     match kind {
         PartKind::Text { text, .. } | PartKind::Thinking { text, .. } | PartKind::Refusal(text) => text.len(),
         PartKind::ToolCall(call) => call.name.len() + call.arguments.len(),

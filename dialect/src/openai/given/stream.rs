@@ -144,7 +144,7 @@ impl Writer for Stream {
             }
             Event::End(usage) => {
                 if self.tells_usage {
-                    let counts = Counts::of(usage, self.manner.prompt_tokens, 1);
+                    let counts = Counts::of(usage, self.manner.prompt_tokens);
                     out.extend_from_slice(&self.head);
                     out.extend_from_slice(b"[],\"usage\":");
                     append(&counts, out);
