@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
 
     fn level(self, reasoning: &Reasoning, at: &str, losses: &mut Losses) -> Option<&'static str> {
         let least = if self.is_pro() { "LOW" } else { "MINIMAL" };
-        Some(match reasoning.as_effort()? {
+        let level = match reasoning.as_effort()? {
             "none" => {
                 losses.add(at, "this model always thinks: it is asked for the least");
                 least
@@ -105,7 +105,11 @@ impl<'a> Model<'a> {
                 losses.add(at, "Gemini has no such level of thinking");
                 return None;
             }
-        })
+        };
+        if reasoning.effort.as_ref().is_some_and(|effort| !effort.eq_ignore_ascii_case(level)) {
+            losses.add(at, format!("asked for as {level}, the nearest that this model has"));
+        }
+        Some(level)
     }
 
     fn budget(self, reasoning: &Reasoning, at: &str, losses: &mut Losses) -> Option<i64> {
@@ -113,7 +117,7 @@ impl<'a> Model<'a> {
         if reasoning.wanted()? {
             let Some(wanted) = reasoning.as_budget() else { return Some(-1) };
             let budget = wanted.clamp(least, most);
-            if budget != wanted && reasoning.budget.is_some() {
+            if budget != wanted {
                 losses.add(
                     at,
                     format!("this model thinks for {least} to {most} tokens: {budget} are asked for"),

@@ -66,6 +66,11 @@ impl<'a, 'l> Turns<'a, 'l> {
         let user = |parts| Content { parts, role: Some("user") };
         let mut contents = Vec::with_capacity(self.spoken.len() + 1);
         if self.spoken.first().is_none_or(|turn| turn.is_of_model) {
+            let speakers = self.request.messages.iter().filter(|message| message.role != Role::System);
+            if let Some(message) = speakers.chain(self.request.messages.last()).next() {
+                let reason = "Gemini wants the user to speak first: a blank turn of the user is put in";
+                self.losses.add(message.at.as_str(), reason);
+            }
             contents.push(user(vec![OutPart::text(NOTHING).into()]));
         }
         for mut turn in self.spoken {
@@ -305,6 +310,8 @@ mod tests {
 
     fn written(role: Role, kinds: Vec<PartKind>) -> Result<(String, String), String> {
         let mut request = Request::new(Endpoint::Messages);
+        let begun = vec![Part::new("b", PartKind::plain("Hi"))];
+        request.messages.push(Message { role: Role::User, parts: begun, name: None, at: "b".to_owned() });
         let parts = (0..).zip(kinds).map(|(index, kind)| Part::new(format!("p[{index}]"), kind)).collect();
         request.messages.push(Message { role, parts, name: None, at: "m".to_owned() });
         let mut losses = Losses::default();
