@@ -142,6 +142,7 @@ pub fn request(
     } else {
         let mut request = read_request(from, body)?;
         request.stream = stream;
+        ollama::name_load(&request, &mut losses);
         let sent = write_request(to, &request, terms, &mut losses)?;
         losses.forgive(&defaults::places(&request));
         (sent, Asked::Text(Box::new(request)))
@@ -236,6 +237,7 @@ impl Translator {
                 let mut answer = read_answer(self.called, body)?;
                 let usage = answer.usage;
                 self.reversal.apply(&mut answer);
+                answer.count();
                 if !request.stream {
                     return Ok((write_answer(&answer, request, &self.terms), usage));
                 }

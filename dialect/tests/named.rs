@@ -135,3 +135,113 @@ fn what_asks_for_nothing_is_no_loss_anywhere() {
     let (body, _) = sent(Endpoint::ChatCompletions, Dialect::Ollama, &usual).expect("it can be carried");
     assert_eq!(body["options"]["temperature"], 1.0, "{body}");
 }
+
+#[test]
+fn a_choice_of_a_tool_that_is_not_there_is_refused() {
+    let function = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}});
+    let named = json!({"type": "function", "function": {"name": "g"}});
+    let body = chat(json!({"tools": [function], "tool_choice": named}));
+    for to in [Dialect::Anthropic, Dialect::Gemini, Dialect::Responses] {
+        let refused = sent(Endpoint::ChatCompletions, to, &body);
+        assert!(refused.is_err_and(|message| message.starts_with("tool_choice ")), "{to:?}");
+    }
+}
+
+#[test]
+fn clients_of_functions_have_room_for_one_call() {
+    let body =
+        chat(json!({"functions": [{"name": "f", "parameters": {"type": "object", "properties": {}}}]}));
+    let (sent_body, named) =
+        sent(Endpoint::ChatCompletions, Dialect::Responses, &body).expect("it can be carried");
+    assert_eq!((&sent_body["parallel_tool_calls"], named.len()), (&json!(false), 0));
+    let (sent_body, named) =
+        sent(Endpoint::ChatCompletions, Dialect::Anthropic, &body).expect("it can be carried");
+    assert_eq!((&sent_body["tool_choice"]["disable_parallel_tool_use"], named.len()), (&json!(true), 0));
+    for to in [Dialect::Gemini, Dialect::Ollama] {
+        assert!(lost(Endpoint::ChatCompletions, to, &body).is_empty(), "{to:?}");
+    }
+}
+
+#[test]
+fn gemini_names_an_effort_that_becomes_another() {
+    for (model, effort, is_named) in [
+        ("gemini-3-flash", "high", false),
+        ("gemini-3-flash", "minimal", false),
+        ("gemini-3-flash", "xhigh", true),
+        ("gemini-3-pro", "medium", true),
+        ("gemini-3-pro", "minimal", true),
+        ("gemini-2.5-flash", "high", false),
+        ("gemini-2.5-flash", "max", true),
+        ("gemini-2.5-pro", "max", false),
+    ] {
+        let body = chat(json!({"reasoning_effort": effort}));
+        let (_, lost) = sent_on(Endpoint::ChatCompletions, Dialect::Gemini, &body, named(model))
+            .expect("it can be carried");
+        let expected: &[&str] = if is_named { &["reasoning_effort"] } else { &[] };
+        assert_eq!(lost, expected, "{model} {effort}");
+    }
+}
+
+#[test]
+fn gemini_names_a_turn_that_the_user_did_not_take() {
+    for role in ["assistant", "system"] {
+        let body = json!({"model": "m", "messages": [{"role": role, "content": "Hi"}]});
+        assert_eq!(lost(Endpoint::ChatCompletions, Dialect::Gemini, &body), ["messages[0]"], "{role}");
+    }
+    assert!(lost(Endpoint::ChatCompletions, Dialect::Gemini, &chat(json!({}))).is_empty());
+}
+
+#[test]
+fn a_load_without_a_question_says_how_much_is_generated() {
+    for (from, at) in [(Endpoint::OllamaChat, "messages"), (Endpoint::OllamaGenerate, "prompt")] {
+        for to in [Dialect::OpenAi, Dialect::Responses, Dialect::Anthropic, Dialect::Gemini] {
+            let translation =
+                request(from, to, br#"{"model":"m"}"#, false, &terms(from)).expect("it can be carried");
+            let [loss] = translation.losses.list() else { panic!("{to:?}: {:?}", translation.losses) };
+            assert!(loss.field == at && loss.reason.contains("up to 16 tokens"), "{to:?}: {loss:?}");
+        }
+    }
+}
+
+/// What a client of `from` gets for the whole answer `body` of a backend that speaks `to`.
+fn answered(from: Endpoint, to: Dialect, asked: &Value, body: &Value) -> Value {
+    let asked = serde_json::to_vec(asked).expect("it is JSON");
+    let mut translation = request(from, to, &asked, false, &terms(from)).expect("it can be carried");
+    let (whole, usage) = translation.translator.whole(body.to_string().as_bytes()).expect("it makes sense");
+    assert_eq!(usage.output_tokens, None, "what is guessed is not accounted for");
+    serde_json::from_slice(&whole).expect("it is JSON")
+}
+
+#[test]
+fn a_whole_answer_that_nobody_counted_is_estimated_for_every_client() {
+    let message = json!({"role": "assistant", "content": "x".repeat(40)});
+    let body = json!({"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+    let message = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]});
+    let input = json!({"model": "m", "input": "Hi"});
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]});
+    for (from, asked, at) in [
+        (Endpoint::Messages, &message, "/usage/output_tokens"),
+        (Endpoint::Responses, &input, "/usage/output_tokens"),
+        (Endpoint::GenerateContent, &contents, "/usageMetadata/candidatesTokenCount"),
+        (Endpoint::OllamaChat, &message, "/eval_count"),
+    ] {
+        assert_eq!(answered(from, Dialect::OpenAi, asked, &body).pointer(at), Some(&json!(10)), "{from:?}");
+    }
+    let body = json!({"message": {"role": "assistant", "content": "x".repeat(40)}, "done": true});
+    let answer = answered(Endpoint::ChatCompletions, Dialect::Ollama, &message, &body);
+    assert_eq!(answer["usage"]["completion_tokens"], 10);
+}
+
+#[test]
+fn clients_of_responses_are_told_in_words_what_has_no_item() {
+    let parts = json!([
+        {"fileData": {"mimeType": "image/png", "fileUri": "https://x.test/a.png"}},
+        {"executableCode": {"language": "PYTHON", "code": "1+1"}},
+    ]);
+    let body =
+        json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]});
+    let answer = answered(Endpoint::Responses, Dialect::Gemini, &json!({"model": "m", "input": "Hi"}), &body);
+    let content = answer.pointer("/output/0/content").and_then(Value::as_array).expect("there is a message");
+    let texts: String = content.iter().filter_map(|part| part["text"].as_str()).collect();
+    assert!(texts.contains("![image](https://x.test/a.png)") && texts.contains("1+1"), "{answer}");
+}

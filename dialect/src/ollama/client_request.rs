@@ -9,11 +9,12 @@
 
 use serde_json::value::RawValue;
 
-use crate::Endpoint;
 use crate::hub::{
-    Bare, Extra, Fields, Format, Function, Json, Message, Part, PartKind, Reasoning, Request, Role, Said,
-    Tool, ToolKind, Unfit, kind,
+    Bare, Extra, Fields, Format, Function, Json, Losses, Message, Part, PartKind, Reasoning, Request, Role,
+    Said, Tool, ToolKind, Unfit, kind,
 };
+
+use crate::{Dialect, Endpoint};
 
 use super::options::{self, Drawn};
 use super::turn::{self, Reading};
@@ -59,8 +60,21 @@ pub(crate) fn read_request(endpoint: Endpoint, body: &[u8]) -> Result<Request, U
 
 /// Whether the client only wants the model loaded: what the backend generates for it is not for the client.
 pub(crate) fn only_loads(request: &Request) -> bool {
-    let is_mark = |extra: &Extra| matches!(extra.at.as_str(), "messages" | "prompt");
     request.extras.iter().any(is_mark)
+}
+
+/// Names what becomes of a request that only loads the model.
+pub(crate) fn name_load(request: &Request, losses: &mut Losses) {
+    let mark = request.extras.iter().find(|extra| is_mark(extra));
+    if let Some(mark) = mark.filter(|_| request.origin.dialect() == Dialect::Ollama) {
+        let reason =
+            format!("nothing is asked: to load its model, the backend generates up to {FEW_TOKENS} tokens");
+        losses.add(&mark.at, reason);
+    }
+}
+
+fn is_mark(extra: &Extra) -> bool {
+    matches!(extra.at.as_str(), "messages" | "prompt")
 }
 
 /// Makes `request`, in which nothing is said, one that loads the model.

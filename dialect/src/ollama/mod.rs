@@ -22,6 +22,6 @@ mod vectors;
 
 pub(crate) use backend_request::write_request;
 pub(crate) use chunk::{read_answer, reader};
-pub(crate) use client_request::read_request;
+pub(crate) use client_request::{name_load, read_request};
 pub(crate) use line::{write_answer, writer};
 pub(crate) use vectors::{read_embed, read_vectors, write_embed, write_vectors};
