@@ -311,7 +311,9 @@ mod tests {
     fn written(role: Role, kinds: Vec<PartKind>) -> Result<(String, String), String> {
         let mut request = Request::new(Endpoint::Messages);
         let begun = vec![Part::new("b", PartKind::plain("Hi"))];
-        request.messages.push(Message { role: Role::User, parts: begun, name: None, at: "b".to_owned() });
+        if role == Role::Assistant {
+            request.messages.push(Message { role: Role::User, parts: begun, name: None, at: "b".to_owned() });
+        }
         let parts = (0..).zip(kinds).map(|(index, kind)| Part::new(format!("p[{index}]"), kind)).collect();
         request.messages.push(Message { role, parts, name: None, at: "m".to_owned() });
         let mut losses = Losses::default();

@@ -34,6 +34,7 @@ fn a_whole_answer_comes_through() {
         json!([
             {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "gAAA"},
             {"type": "message", "status": "completed", "role": "assistant", "content": [
+                {"type": "output_text", "logprobs": [], "text": "[searched the web: q]", "annotations": []},
                 {"type": "output_text", "logprobs": [], "text": "Hello", "annotations": [
                     {"type": "url_citation", "start_index": 0, "end_index": 5, "url": "u", "title": "t"}]}]},
             {"type": "function_call", "status": "completed", "arguments": "{\"a\":1.0}", "call_id": "c1", "name": "f"},
