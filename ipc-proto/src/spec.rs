@@ -202,7 +202,7 @@ impl BackendKind {
             Self::Anthropic => &[Dialect::Anthropic],
             Self::Gemini => &[Dialect::Gemini],
             Self::OpenAiResponses => &[Dialect::Responses, Dialect::OpenAi],
-            Self::Ollama => &[Dialect::OpenAi, Dialect::Ollama],
+            Self::Ollama => &[Dialect::Ollama, Dialect::OpenAi],
             Self::OpenAi | Self::LmStudio | Self::LlamaCpp | Self::Vllm => &[Dialect::OpenAi],
         }
     }

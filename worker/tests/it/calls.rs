@@ -156,6 +156,27 @@ async fn load_options_reach_an_engine_in_its_own_form_whatever_the_client_speaks
 }
 
 #[tokio::test]
+async fn ollama_is_asked_in_its_own_api_unless_the_client_speaks_openais() {
+    let chat = br#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens":9,"top_k":5}"#;
+    for (endpoint, path, at) in [
+        (Endpoint::Messages, "POST /api/chat HTTP/1.1", "/options/top_k"),
+        (Endpoint::ChatCompletions, "POST /v1/chat/completions HTTP/1.1", "/top_k"),
+    ] {
+        let backend = Backend::start().await;
+        let mut supervisor = Supervisor::start(spec(BackendKind::Ollama, &backend.url)).await;
+        backend.list(r#"{"data":[]}"#).await;
+        backend.list(r#"{"models":[]}"#).await;
+        supervisor.probed().await;
+        let mut frontend = supervisor.frontend().await;
+        frontend.send(open(1, endpoint, false, chat), chat).await;
+        let exchange = backend.exchange().await;
+        assert!(exchange.head.starts_with(path), "{}", exchange.head);
+        let sent: serde_json::Value = serde_json::from_slice(&exchange.body).unwrap();
+        assert_eq!(sent.pointer(at), Some(&serde_json::json!(5)), "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn anthropic_gets_its_own_headers() {
     let backend = Backend::start().await;
     let key = Credential::ApiKey(Secret::new("ours"));

@@ -64,7 +64,7 @@ pub struct Backend {
     /// caller's own key is shown in place of one of ours.
     pub auth_type: AuthType,
     /// The APIs it speaks itself, the one it knows best first; requests in others are translated into that one. Empty: by its
-    /// type (openai-responses: openai-responses, openai; ollama: openai, ollama; else the one that the type is named for, or
+    /// type (openai-responses: openai-responses, openai; ollama: ollama, openai; else the one that the type is named for, or
     /// openai).
     pub dialects: Vec<DialectName>,
     /// The models it has. Empty: whatever it lists.
