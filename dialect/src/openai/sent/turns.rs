@@ -14,6 +14,9 @@ use crate::translate::Engine;
 use super::contents::{Piece, text_of};
 use super::{Task, names};
 
+/// Models whose own APIs want the thoughts before a call back.
+const WANT_THOUGHTS: [&str; 4] = ["deepseek", "kimi", "glm", "mimo"];
+
 /// A message as it is sent.
 #[derive(Serialize)]
 pub(super) struct Sent {
@@ -248,9 +251,19 @@ impl Turns {
         let some = |text: String| (!text.is_empty()).then_some(text);
         sent.name.clone_from(&message.name);
         sent.refusal = some(refusal);
-        sent.reasoning_content = some(thoughts).filter(|_| task.engine.is_local());
+        sent.reasoning_content = some(thoughts).filter(|_| task.takes_thoughts(!calls.is_empty()));
         sent.tool_calls = calls;
         self.sent.push(sent);
+    }
+}
+
+impl Task<'_> {
+    /// Whether the server is told again what the model thought in a turn, in which it called tools or did not. Of hosted
+    /// APIs some refuse the member, and some refuse calls without it: that goes by the model.
+    fn takes_thoughts(&self, has_called: bool) -> bool {
+        let model = self.terms.model.to_ascii_lowercase();
+        let wants_them = || WANT_THOUGHTS.iter().any(|name| model.contains(name));
+        self.engine.is_local() || (self.engine == Engine::Other && has_called && wants_them())
     }
 }
 
