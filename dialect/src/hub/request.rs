@@ -6,7 +6,7 @@
 use crate::Endpoint;
 
 use super::json::Json;
-use super::{Part, Usage};
+use super::{Part, Unfit, Usage};
 
 /// A value and where in its own body the client said it.
 #[derive(Clone, PartialEq, Debug)]
@@ -258,6 +258,15 @@ pub(crate) struct Sampling {
     pub(crate) top_logprobs: Option<Said<u64>>,
     /// Weights of single tokens.
     pub(crate) logit_bias: Option<Said<Json>>,
+}
+
+impl Sampling {
+    /// Fails where several answers are asked for: the `server` gives one.
+    pub(crate) fn refuse_several(&self, server: &str) -> Result<(), Unfit> {
+        let Some(n) = self.n.as_ref().filter(|n| n.value > 1) else { return Ok(()) };
+        let message = format!("must be 1: {server} gives one answer. Ask as often as you want answers");
+        Err(Unfit::untranslatable(&n.at, message))
+    }
 }
 
 /// How much to think, in whatever of the three ways the client said it.

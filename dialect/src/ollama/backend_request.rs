@@ -17,6 +17,7 @@ use super::turn::{self, Turn};
 /// `stream` is always said: without it Ollama streams. Whether several calls are made, or a tool is called at all, is up to
 /// the model: there is no field for either.
 pub(crate) fn write_request(request: &Request, terms: &Terms, losses: &mut Losses) -> Result<Sent, Unfit> {
+    request.sampling.refuse_several("Ollama")?;
     let mut body = Body {
         model: &terms.model,
         messages: None,

@@ -119,16 +119,9 @@ impl Options {
     /// The options of `request`; what Ollama draws no tokens by is lost.
     pub(crate) fn of(request: &Request, losses: &mut Losses) -> Self {
         let sampling = &request.sampling;
-        let mut lose = |at: Option<&str>, reason| {
-            if let Some(at) = at {
-                losses.add(at, reason);
-            }
-        };
-        lose(
-            sampling.n.as_ref().filter(|said| said.value > 1).map(|said| said.at.as_str()),
-            "Ollama gives one answer",
-        );
-        lose(sampling.logit_bias.as_ref().map(|said| said.at.as_str()), "Ollama cannot weigh single tokens");
+        if let Some(said) = &sampling.logit_bias {
+            losses.add(&said.at, "Ollama cannot weigh single tokens");
+        }
         Self {
             num_predict: value(request.max_tokens.as_ref()),
             temperature: value(sampling.temperature.as_ref()),

@@ -26,6 +26,11 @@ impl Object {
         self.0.iter().any(|(known, _)| known == name)
     }
 
+    /// Its members, in order.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Whether it has no members.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

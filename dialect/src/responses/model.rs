@@ -5,7 +5,7 @@
 
 /// Whether a model thinks before it answers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Thinks {
+pub(crate) enum Thinks {
     /// It does, and its temperature cannot be set.
     Always,
     /// It does not.
@@ -15,7 +15,7 @@ pub(super) enum Thinks {
 }
 
 /// Whether the model called `name` thinks.
-pub(super) fn thinks(name: &str) -> Thinks {
+pub(crate) fn thinks(name: &str) -> Thinks {
     let name = base(name);
     let is_o_series =
         name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
@@ -34,7 +34,7 @@ pub(super) fn thinks(name: &str) -> Thinks {
 }
 
 /// The least effort that the model called `name` takes: the oldest of those that think cannot be told not to.
-pub(super) fn least_effort(name: &str) -> &'static str {
+pub(crate) fn least_effort(name: &str) -> &'static str {
     let name = base(name);
     let is_o_series =
         name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));

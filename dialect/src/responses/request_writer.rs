@@ -29,6 +29,7 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
         let message = "is a text to be completed, which OpenAI Responses does not do: send messages";
         return Err(Unfit::untranslatable(bare.at.clone(), message));
     }
+    request.sampling.refuse_several("the Responses API")?;
     let is_provider = terms.engine == Engine::Provider;
     let thinks = if is_provider { model::thinks(&terms.model) } else { Thinks::Perhaps };
     let (instructions, input) = item_writer::items(request, terms.engine, losses)?;
@@ -307,6 +308,5 @@ fn lose_sampling(request: &Request, losses: &mut Losses) {
     lose(s.repeat_penalty.as_ref().map(|said| &said.at));
     lose(s.seed.as_ref().map(|said| &said.at));
     lose(s.stop.as_ref().filter(|said| !said.value.is_empty()).map(|said| &said.at));
-    lose(s.n.as_ref().filter(|said| said.value != 1).map(|said| &said.at));
     lose(s.logit_bias.as_ref().map(|said| &said.at));
 }

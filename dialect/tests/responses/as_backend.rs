@@ -128,12 +128,11 @@ fn a_chat_arrives_whole() {
 #[test]
 fn tq_17_tq_18_what_responses_does_not_have_is_named() {
     let (body, losses) = from_chat(
-        r#"{"model":"m","messages":[{"role":"user","name":"bob","content":"Hi"}],"n":2,"seed":7,"stop":["END"],
+        r#"{"model":"m","messages":[{"role":"user","name":"bob","content":"Hi"}],"seed":7,"stop":["END"],
         "presence_penalty":0.5,"frequency_penalty":0,"logit_bias":{"1":2},"prediction":{"type":"content","content":"x"},
         "store":true,"safety_identifier":"s","max_tokens":3}"#,
     );
     for field in [
-        "n:",
         "seed:",
         "stop:",
         "presence_penalty:",

@@ -46,9 +46,7 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
         let message = "is a bare text: Anthropic continues conversations only";
         return Err(Unfit::untranslatable(&bare.at, message));
     }
-    if let Some(n) = request.sampling.n.as_ref().filter(|n| n.value > 1) {
-        return Err(Unfit::untranslatable(&n.at, "must be 1: Anthropic gives one answer"));
-    }
+    request.sampling.refuse_several("Anthropic")?;
     let task = Task { request, terms, talent: Talent::of(&terms.model, terms.engine) };
     let mut reversal = Reversal::default();
     let mut toolbox = Toolbox::of(task, &mut reversal, losses)?;

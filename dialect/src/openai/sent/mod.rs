@@ -4,6 +4,7 @@
 //! `cache_control` and other hints for caches, thoughts of earlier turns that the server has no place for, and billing lines.
 
 mod contents;
+mod engines;
 mod names;
 mod settings;
 mod strictness;
@@ -31,6 +32,12 @@ struct Task<'a> {
 
 /// Writes `request` to a backend on these `terms`.
 pub(crate) fn write_request(request: &Request, terms: &Terms, losses: &mut Losses) -> Result<Sent, Unfit> {
+    let one_answer = match terms.engine {
+        Engine::LmStudio => Some("LM Studio"),
+        Engine::Ollama => Some("Ollama"),
+        _ => None,
+    };
+    one_answer.map_or(Ok(()), |server| request.sampling.refuse_several(server))?;
     let mut task = Task { request, terms, engine: terms.engine, losses };
     let mut body = Object::default();
     body.put("model", &terms.model);

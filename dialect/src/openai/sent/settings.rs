@@ -1,11 +1,14 @@
 //! Writes everything beside the conversation and the tools.
 
+use serde_json::value::RawValue;
+
 use crate::Dialect;
-use crate::hub::{Extra, Format, Json, Said, Unfit, ids};
+use crate::hub::{Extra, Fields, Format, Json, Said, Unfit, ids};
 use crate::openai::object::Object;
+use crate::responses::model::{self, Thinks};
 use crate::translate::{Engine, FormatMode};
 
-use super::{NO_SUCH, NOT_HERE, Task, names};
+use super::{NO_SUCH, NOT_HERE, Task, engines, names};
 
 /// The most stop sequences that OpenAI takes.
 const MOST_STOPS: usize = 4;
@@ -64,7 +67,7 @@ pub(super) fn write(task: &mut Task<'_>, body: &mut Object) {
         put(body, "logprobs", sampling.logprobs.as_ref());
         put(body, "top_logprobs", sampling.top_logprobs.as_ref());
     }
-    put(body, "logit_bias", sampling.logit_bias.as_ref());
+    task.put_if(engine != Engine::Ollama, body, "logit_bias", sampling.logit_bias.as_ref());
     // Ollama's own API takes them; its API of this dialect passes over them.
     let takes_engine = engine.is_local() && engine != Engine::Ollama;
     let penalty = if engine == Engine::Vllm { "repetition_penalty" } else { "repeat_penalty" };
@@ -151,6 +154,13 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
     let (reasoning, engine) = (&said.value, task.engine);
     let said_none = reasoning.effort.as_deref() == Some("none");
     let effort = match reasoning.as_effort() {
+        Some("none") if engine == Engine::Provider && model::thinks(&task.terms.model) == Thinks::Always => {
+            let least = model::least_effort(&task.terms.model);
+            if least != "none" {
+                task.losses.add(&said.at, "this model always thinks: it is asked for the least");
+            }
+            Some(least)
+        }
         // Models that always think, and those that never do, refuse the word: it is sent only as said.
         Some("none") if !engine.is_local() && !said_none => None,
         Some("none") if matches!(engine, Engine::Vllm | Engine::LlamaCpp) => None,
@@ -179,8 +189,8 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
         } else {
             body.put_some("reasoning_effort", word);
         }
-        if !template.is_empty() && !task.passes_template() {
-            body.put("chat_template_kwargs", &template);
+        if !template.is_empty() {
+            body.put("chat_template_kwargs", &task.with_own_template(template));
         }
     } else {
         body.put_some("reasoning_effort", word);
@@ -188,22 +198,35 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
 }
 
 impl Task<'_> {
-    /// Whether the client's own settings for the template are passed on as they are.
-    fn passes_template(&self) -> bool {
-        let request = self.request;
-        request.extras.iter().any(|extra| extra.name == "chat_template_kwargs" && self.passes(extra))
+    /// The settings for the template that the client wrote itself, if they are passed on, and of `ours` what it left open.
+    fn with_own_template(&self, ours: Object) -> Object {
+        let is_own = |extra: &&Extra| extra.name == "chat_template_kwargs" && self.passes(extra);
+        let own = self.request.extras.iter().find(is_own);
+        let members = own.and_then(|own| own.value.to::<Box<RawValue>>());
+        let Some(members) = members.as_deref().and_then(|own| Fields::of("", own).ok()) else { return ours };
+        let mut merged = Object::default();
+        for (name, value) in members.rest() {
+            merged.put(&name, value);
+        }
+        for (name, value) in ours.members() {
+            if !merged.has(name) {
+                merged.put(name, value);
+            }
+        }
+        merged
     }
 
     /// Whether a member that the hub has no word for goes to the server under its name.
     fn passes(&self, extra: &Extra) -> bool {
         let (origin, is_provider) = (self.request.origin.dialect(), self.engine == Engine::Provider);
         let is_openai = OPENAI.contains(&extra.name.as_str());
-        extra.name == extra.at
-            && match origin {
-                Dialect::OpenAi => self.terms.pass_unknown || (is_provider && is_openai),
-                Dialect::Responses => is_provider && is_openai,
-                _ => false,
-            }
+        let is_engines = self.terms.pass_unknown && engines::takes(self.engine, &extra.name);
+        let is_passed = match origin {
+            Dialect::OpenAi => self.terms.pass_unknown || (is_provider && is_openai),
+            Dialect::Responses => is_engines || (is_provider && is_openai),
+            _ => is_engines,
+        };
+        is_passed && extra.name == extra.at
     }
 }
 
