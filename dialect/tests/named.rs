@@ -245,3 +245,106 @@ fn clients_of_responses_are_told_in_words_what_has_no_item() {
     let texts: String = content.iter().filter_map(|part| part["text"].as_str()).collect();
     assert!(texts.contains("![image](https://x.test/a.png)") && texts.contains("1+1"), "{answer}");
 }
+
+#[test]
+fn several_answers_are_refused_by_whoever_gives_one() {
+    let body = chat(json!({"n": 2}));
+    for to in [Dialect::Anthropic, Dialect::Responses, Dialect::Ollama] {
+        let refused = sent(Endpoint::ChatCompletions, to, &body);
+        assert!(refused.is_err_and(|message| message.starts_with("n must be 1: ")), "{to:?}");
+    }
+    let several =
+        json!({"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"candidateCount": 2}});
+    for (engine, is_refused) in [(Engine::LmStudio, true), (Engine::Ollama, true), (Engine::Vllm, false)] {
+        let tried = sent_on(Endpoint::GenerateContent, Dialect::OpenAi, &several, on(engine));
+        assert_eq!(tried.is_err(), is_refused, "{engine:?}");
+        assert!(tried.is_ok_and(|(body, _)| body["n"] == 2) != is_refused, "{engine:?}");
+    }
+}
+
+#[test]
+fn weights_of_tokens_are_named_where_the_engine_passes_over_them() {
+    let body = chat(json!({"logit_bias": {"5": 1}}));
+    for (engine, expected) in [(Engine::Ollama, &["logit_bias"][..]), (Engine::LmStudio, &[])] {
+        let (_, lost) = sent_on(Endpoint::ChatCompletions, Dialect::OpenAi, &body, on(engine))
+            .expect("it can be carried");
+        assert_eq!(lost, expected, "{engine:?}");
+    }
+}
+
+#[test]
+fn thinking_is_switched_off_at_openai_as_far_as_the_model_can() {
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "disabled"}});
+    for (model, effort, expected) in [
+        ("gpt-5", json!("minimal"), &["thinking"][..]),
+        ("o3", json!("low"), &["thinking"]),
+        ("gpt-5.1", json!("none"), &[]),
+        ("gpt-4o", Value::Null, &[]),
+        ("my-deployment", Value::Null, &[]),
+    ] {
+        let (sent, lost) =
+            sent_on(Endpoint::Messages, Dialect::OpenAi, &body, named(model)).expect("it can be carried");
+        assert_eq!(
+            (&sent["reasoning_effort"], lost.as_slice()),
+            (&effort, expected.iter().map(|at| (*at).to_owned()).collect::<Vec<_>>().as_slice()),
+            "{model}"
+        );
+    }
+}
+
+#[test]
+fn a_wish_to_see_thoughts_does_not_switch_thinking_on() {
+    let config = json!({"thinkingConfig": {"includeThoughts": true}});
+    let body = json!({"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": config});
+    for (to, member) in
+        [(Dialect::OpenAi, "reasoning_effort"), (Dialect::Anthropic, "thinking"), (Dialect::Ollama, "think")]
+    {
+        let (sent, lost) = sent(Endpoint::GenerateContent, to, &body).expect("it can be carried");
+        assert_eq!((sent.get(member), lost.len()), (None, 0), "{to:?}");
+    }
+    let (sent, _) = sent(Endpoint::GenerateContent, Dialect::Responses, &body).expect("it can be carried");
+    assert_eq!(sent["reasoning"], json!({"summary": "auto"}));
+}
+
+#[test]
+fn engines_get_their_own_parameters_from_every_client() {
+    let more = json!({"min_p": 0.1, "chat_template_kwargs": {"x": 1}, "guided_json": {"type": "object"}, "frobnicate": 1});
+    let message = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "thinking": {"type": "disabled"}});
+    let response = json!({"model": "m", "input": "Hi", "reasoning": {"effort": "none"}});
+    let passing = |engine| move |terms| Terms { engine, pass_unknown: true, ..terms };
+    for (from, mut body) in [(Endpoint::Messages, message), (Endpoint::Responses, response)] {
+        body.as_object_mut().expect("it is one").extend(more.as_object().expect("it is one").clone());
+        let to = |with: &dyn Fn(Terms) -> Terms| {
+            sent_on(from, Dialect::OpenAi, &body, with).expect("it can be carried")
+        };
+        let (sent, lost) = to(&passing(Engine::Vllm));
+        assert_eq!((&sent["min_p"], &sent["guided_json"]), (&json!(0.1), &json!({"type": "object"})));
+        assert_eq!(sent["chat_template_kwargs"], json!({"x": 1, "enable_thinking": false}));
+        assert_eq!(lost, ["frobnicate"], "{from:?}");
+        let (sent, lost) = to(&passing(Engine::LmStudio));
+        assert_eq!(sent["min_p"], 0.1);
+        assert_eq!(lost, ["chat_template_kwargs", "guided_json", "frobnicate"], "{from:?}");
+        let (sent, lost) = to(&on(Engine::Vllm));
+        assert_eq!((sent.get("min_p"), lost.len()), (None, 4), "{from:?}");
+    }
+}
+
+#[test]
+fn thoughts_before_a_call_go_back_to_hosts_that_want_them() {
+    let content = json!([{"type": "thinking", "thinking": "Hm.", "signature": ""}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}]);
+    let result = json!([{"type": "tool_result", "tool_use_id": "c", "content": "1"}]);
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": content}, {"role": "user", "content": result}]});
+    for (model, engine, is_sent) in [
+        ("deepseek-reasoner", Engine::Other, true),
+        ("moonshotai/Kimi-K2-Thinking", Engine::Other, true),
+        ("mistral-large", Engine::Other, false),
+        ("deepseek-reasoner", Engine::Provider, false),
+        ("qwen3", Engine::Vllm, true),
+    ] {
+        let (sent, _) =
+            sent_on(Endpoint::Messages, Dialect::OpenAi, &body, |terms| named(model)(on(engine)(terms)))
+                .expect("it can be carried");
+        assert_eq!(sent["messages"][1]["reasoning_content"] == "Hm.", is_sent, "{model} {engine:?}");
+    }
+}

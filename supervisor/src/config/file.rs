@@ -296,8 +296,10 @@ pub struct Compat {
     /// What happens when a request cannot be carried whole into the dialect of a backend. warn: it is sent, and what is
     /// lost is named in the header `x-proxylm-warning` and in the history. strict: it is refused, naming the field.
     pub translation: Translation,
-    /// What happens to fields that nobody knows when a request is translated for a server that may know them. pass: they
-    /// are sent under their names. drop: they are left out, and named like other losses.
+    /// What happens to fields on top of a translated request that its own API does not have. pass: parameters of LM Studio,
+    /// llama.cpp and vLLM (min_p, chat_template_kwargs, guided_json, …) are sent to the engine that has them, and any field of
+    /// an OpenAI chat request to servers of the Responses API other than type openai-responses. drop: they are left out, and
+    /// named like other losses.
     pub unknown_fields: UnknownFields,
     /// The limit of tokens for backends that want one (Anthropic) where the request names none.
     #[schemars(range(min = 1))]
