@@ -34,11 +34,10 @@ pub(super) fn ends_at<'a>(
     }
     let round_s = sight.load_s(server, want.model) + sight.load_s(server, leaves);
     let max_wait = knobs.max_wait_ms.map_or(Time(u64::MAX), Time::from_millis).seconds_since(Time(0));
-    if sight.now.seconds_since(want.oldest) > (PATIENCE_ROUNDS * round_s).min(max_wait) {
-        return None;
-    }
     let gaps = memory.gaps(sight.board.models().plain(leaves));
-    let ends = memory.dry_at(server.backend.id).plus_seconds(worth_s(&gaps, want.queue.len(), round_s)?);
+    let patient_until = want.oldest.plus_seconds((PATIENCE_ROUNDS * round_s).min(max_wait));
+    let dry_at = memory.dry_at(server.backend.id);
+    let ends = dry_at.plus_seconds(worth_s(&gaps, want.queue.len(), round_s)?).min(patient_until);
     (sight.now < ends).then_some(ends)
 }
 
