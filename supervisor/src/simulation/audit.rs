@@ -50,9 +50,7 @@ fn claims_are_single(views: &[BackendView]) -> Result<(), String> {
 /// Which invariants a strategy promises.
 #[derive(Clone, Copy, Debug)]
 struct Promises {
-    /// P4: what is loaded and waited for is served.
-    works: bool,
-    /// P5: a model with waiting requests is not given up, or only by a claim.
+    /// P4: what is loaded and waited for is served. P5: a model with waiting requests is not given up, or only by a claim.
     drains: bool,
     /// P4 and P5 also where a server holds several models. P12.
     takes_turns: bool,
@@ -68,7 +66,7 @@ impl Promises {
         );
         let drains = matches!(strategy, Strategy::ModelTurns | Strategy::DeferredModelThenCapable);
         let takes_turns = strategy == Strategy::ModelTurns;
-        Self { works: drains, drains, takes_turns, keeps_order: is_late_bound }
+        Self { drains, takes_turns, keeps_order: is_late_bound }
     }
 }
 
@@ -357,7 +355,7 @@ impl<'a> Audit<'a> {
                 self.measure(now, model);
             }
         }
-        if !self.promises.works {
+        if !self.promises.drains {
             return Ok(());
         }
         self.rests += 1;

@@ -88,14 +88,14 @@ pub struct Target {
 /// Targets that are missed, by workload and figure, and why.
 const SHORTFALLS: [(&str, Measure, &str); 4] = [
     (
-        "b",
-        Measure::Swaps,
-        "a draw: the swaps of both are within 2 % of each other; the limit leaves nothing for chance, and the reference is at 1.00 itself on the recorded instances",
-    ),
-    (
         "e2",
         Measure::Wait,
         "the seed was mended: `model_affinity_least_busy` lets an idle backend take what is bound elsewhere and waits 17 % less than its reference; beside that reference it is 0.79",
+    ),
+    (
+        "g2",
+        Measure::P95,
+        "a draw: 0.96 on the recorded instances over twelve draws of load times, and the figure moves by some 4 % from one draw to the next",
     ),
     (
         "gs",

@@ -208,7 +208,7 @@ const RIVALS: [Strategy; 3] =
 fn random_instances(options: &Scheduling, troubles: &mut Vec<String>) {
     for flavour in [Flavour::Plain, Flavour::Rough] {
         let (mut to_coverage, mut to_deferred, mut to_best) = (Vec::new(), Vec::new(), Vec::new());
-        // The best of three by which of them it is.
+        // By which of the three is the best; of equal ones the first.
         let mut by_best: [Vec<f64>; 3] = Default::default();
         let mut unlike = 0;
         for seed in options.first..options.first + options.instances {
@@ -222,7 +222,7 @@ fn random_instances(options: &Scheduling, troubles: &mut Vec<String>) {
             unlike += ratios.iter().filter(|ratio| ratio.is_none()).count();
             to_coverage.extend(ratios[0]);
             to_deferred.extend(ratios[1]);
-            let known = ratios.iter().enumerate().filter_map(|(place, ratio)| Some((place, (*ratio)?)));
+            let known = ratios.iter().enumerate().rev().filter_map(|(place, ratio)| Some((place, (*ratio)?)));
             if let Some((place, worst)) = known.max_by(|a, b| a.1.total_cmp(&b.1)) {
                 to_best.push(worst);
                 by_best[place].push(worst);

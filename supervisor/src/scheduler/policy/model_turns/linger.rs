@@ -60,7 +60,9 @@ mod tests {
 
     fn gaps(of: &[f64]) -> Gaps {
         let mut gaps = Gaps::default();
-        of.iter().for_each(|gap_s| gaps.add(*gap_s));
+        for gap_s in of {
+            gaps.add(*gap_s);
+        }
         gaps
     }
 
