@@ -41,7 +41,7 @@ mod directory;
 mod effect;
 mod event;
 mod experience;
-mod explain;
+pub(crate) mod explain;
 mod frontend;
 mod grant;
 mod lane;
