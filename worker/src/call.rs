@@ -200,7 +200,8 @@ mod tests {
     /// The id of the call in an answer that has none.
     fn id_of_a_call(request: RequestId) -> String {
         const BODY: &[u8] = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
-        const ANSWER: &[u8] = br#"{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":true,"done_reason":"stop"}"#;
+        const ANSWER: &[u8] = br#"{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":true,"done_reason":"stop"}
+"#;
         let spec = WorkerSpec {
             name: "one".to_owned(),
             kind: BackendKind::Ollama,
@@ -220,7 +221,7 @@ mod tests {
             request,
             label: Label::from_client("always-the-same").unwrap(),
             endpoint: Endpoint::Messages,
-            stream: false,
+            stream: true,
             model: ModelName::new("m"),
             renamed: false,
             framing: Framing::Events,
@@ -233,7 +234,9 @@ mod tests {
         };
         let (_, course) = prepare(&spec, Engine::Ollama, &open, Bytes::from_static(BODY)).unwrap();
         let Course::Translated(Translated { mut translator, .. }) = course else { panic!("not translated") };
-        let (told, _) = translator.whole(ANSWER).unwrap();
+        let mut told = Vec::new();
+        translator.feed(ANSWER, &mut told);
+        translator.finish(&mut told);
         let told = String::from_utf8(told).unwrap();
         let (_, rest) = told.split_once(r#""id":"call_"#).expect(&told);
         rest.split('"').next().unwrap_or_default().to_owned()
