@@ -61,14 +61,11 @@ fn answer(settled: &mut Vec<Message>, start: usize, calls: &mut Vec<Call>, losse
         .collect();
     let is_user = |message: &Message| message.role == Role::User;
     let by_user = || settled[start.min(settled.len())..].iter().position(is_user).map(|place| start + place);
-    match first.or_else(by_user) {
-        Some(place) => {
-            settled[place].parts.splice(..0, results);
-        }
-        None => {
-            let at = results.first().map(|part| part.at.clone()).unwrap_or_default();
-            settled.push(Message { role: Role::User, parts: results, name: None, at });
-        }
+    if let Some(place) = first.or_else(by_user) {
+        settled[place].parts.splice(..0, results);
+    } else {
+        let at = results.first().map(|part| part.at.clone()).unwrap_or_default();
+        settled.push(Message { role: Role::User, parts: results, name: None, at });
     }
     // Messages that held nothing but results which stand in another one now.
     let mut index = 0;

@@ -32,12 +32,12 @@ fn asked(more: &Value) -> Value {
 fn sent(to: Dialect, more: &Value) -> Exchange {
     let engine = if to == Ollama { Engine::Ollama } else { Engine::Provider };
     let mut terms = terms(engine);
-    terms.model = match to {
+    let model = match to {
         Gemini => "gemini-3-pro",
         Ollama => "qwen3",
         _ => "gpt-5.2",
-    }
-    .to_owned();
+    };
+    model.clone_into(&mut terms.model);
     tried(Endpoint::Messages, to, &terms, &asked(more).to_string()).expect("it can be carried")
 }
 

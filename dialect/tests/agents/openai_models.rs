@@ -13,7 +13,7 @@ fn sent(to: Dialect, model: &str, more: &Value) -> Exchange {
         body[name] = value.clone();
     }
     let mut terms = terms(Engine::Provider);
-    terms.model = model.to_owned();
+    model.clone_into(&mut terms.model);
     tried(Endpoint::Messages, to, &terms, &body.to_string()).expect("it can be carried")
 }
 
