@@ -4,7 +4,7 @@
 //! [`Translator`] belongs to one attempt and is fed with the answer's bytes, however they are cut.
 
 use crate::framing::Unframer;
-use crate::hub::{EmbedRequest, Losses, Reader, Request, Reversal, Unfit, Weaver, Writer};
+use crate::hub::{EmbedRequest, Losses, Reader, Request, Reversal, Unfit, Weaver, Writer, pairs};
 use crate::watch::BackendError;
 use crate::{Dialect, Endpoint, Framing, Task, Usage, anthropic, gemini, ollama, openai, responses};
 
@@ -142,7 +142,10 @@ pub fn request(
     } else {
         let mut request = read_request(from, body)?;
         request.stream = stream;
-        (write_request(to, &request, terms, &mut losses)?, Asked::Text(Box::new(request)))
+        pairs::settle(&mut request, &mut losses);
+        let sent = write_request(to, &request, terms, &mut losses)?;
+        losses.forget(&request.unmissed);
+        (sent, Asked::Text(Box::new(request)))
     };
     if terms.is_strict && !losses.is_empty() {
         let field = losses.list()[0].field.clone();

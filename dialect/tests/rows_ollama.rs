@@ -244,7 +244,7 @@ fn tq_17_18_24_what_ollama_does_not_know_is_named_and_what_it_knows_is_kept() {
     assert_eq!((&out["logprobs"], &out["top_logprobs"]), (&json!(true), &json!(3)));
     let mut fields = lost(&losses);
     fields.sort_unstable();
-    let unknown = ["logit_bias", "metadata", "n", "prompt_cache_key", "service_tier", "user", "verbosity"];
+    let unknown = ["logit_bias", "metadata", "n", "service_tier", "user", "verbosity"];
     assert_eq!(fields, unknown);
 }
 

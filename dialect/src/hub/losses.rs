@@ -28,6 +28,11 @@ impl Losses {
         }
     }
 
+    /// Forgets those of these fields.
+    pub(crate) fn forget(&mut self, fields: &[String]) {
+        self.0.retain(|loss| !fields.contains(&loss.field));
+    }
+
     /// All of them, in the order of the translation.
     pub fn list(&self) -> &[Loss] {
         &self.0

@@ -12,9 +12,11 @@ pub(crate) mod failed;
 pub(crate) mod ids;
 mod json;
 mod losses;
+pub(crate) mod pairs;
 mod part;
 mod request;
 mod reversal;
+pub(crate) mod strictness;
 pub(crate) mod tokens;
 mod weaver;
 
@@ -24,8 +26,8 @@ pub(crate) use json::{Fields, Json, kind};
 pub use losses::{Loss, Losses, Unfit};
 pub(crate) use part::{Part, PartKind, Provider, Signature, Source, ToolCall, ToolResult};
 pub(crate) use request::{
-    Bare, EmbedAnswer, EmbedInput, EmbedRequest, Extra, Format, Function, Message, Reasoning, Request, Role, Said,
-    Sampling, Tool, ToolChoice, ToolKind, Vector,
+    Bare, EmbedAnswer, EmbedInput, EmbedRequest, Extra, Format, Function, Message, Reasoning, Request, Role,
+    Said, Sampling, Tool, ToolChoice, ToolKind, Vector,
 };
 pub(crate) use reversal::Reversal;
 pub(crate) use weaver::Weaver;

@@ -21,7 +21,7 @@ mod conversation;
 mod input_item;
 mod item;
 mod item_writer;
-mod model;
+pub(crate) mod model;
 mod names;
 mod request_reader;
 mod request_writer;

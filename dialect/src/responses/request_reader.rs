@@ -36,6 +36,10 @@ const REPEATED: [&str; 18] = [
     "user",
 ];
 
+/// Hints for OpenAI's cache, and what Codex says about itself.
+const UNMISSED: [&str; 4] =
+    ["client_metadata", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"];
+
 /// Reads `body`.
 pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     let mut fields = Fields::of_body(body)?;
@@ -77,6 +81,7 @@ pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     who(&mut fields, &mut request)?;
     harmless(&mut fields, &mut request)?;
     keep_rest(fields, &mut request.extras);
+    request.unmissed = UNMISSED.map(str::to_owned).to_vec();
     Ok(request)
 }
 

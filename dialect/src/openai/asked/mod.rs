@@ -34,7 +34,19 @@ pub(crate) fn read_request(endpoint: Endpoint, body: &[u8]) -> Result<Request, U
     }
     settings::read(&mut fields, &mut request)?;
     request.extras.extend(fields.rest().map(|(name, value)| extra("", &name, value.into())));
+    request.unmissed = unmissed(&request);
     Ok(request)
+}
+
+/// Hints for OpenAI's cache, and what every answer is without being asked.
+fn unmissed(request: &Request) -> Vec<String> {
+    let says_nothing = |extra: &&Extra| match extra.name.as_str() {
+        "prompt_cache_retention" => true,
+        "modalities" => extra.value.to::<Vec<String>>().is_some_and(|list| list == ["text"]),
+        _ => false,
+    };
+    let extras = request.extras.iter().filter(says_nothing).map(|extra| extra.at.clone());
+    extras.chain(request.cache_key.iter().map(|key| key.at.clone())).collect()
 }
 
 /// Whether the client knows only the older way of calling functions: `functions` and `function_call`.

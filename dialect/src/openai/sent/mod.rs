@@ -6,7 +6,6 @@
 mod contents;
 mod names;
 mod settings;
-mod strictness;
 mod tools;
 mod turns;
 
