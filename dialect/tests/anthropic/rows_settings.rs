@@ -221,7 +221,7 @@ fn tq_24_users_and_classes_of_service_are_mapped() {
     );
     let mut named = lost(&told);
     named.sort_unstable();
-    assert_eq!(named, ["metadata", "prompt_cache_key"]);
+    assert_eq!(named, ["metadata"]);
     assert_eq!(sent(&json!({"safety_identifier": "s1"}))["metadata"], json!({"user_id": "s1"}));
     assert_eq!(lost(&to(&json!({"service_tier": "flex"}))), ["service_tier"]);
 }
