@@ -144,7 +144,8 @@ pub fn request(
         request.stream = stream;
         let sent = write_request(to, &request, terms, &mut losses)?;
         // What a stream needs of the request its writer has: the conversation need not be kept for as long as it lasts.
-        let asked = if stream { Asked::Stream(writer(&request, terms)) } else { Asked::Text(Box::new(request)) };
+        let asked =
+            if stream { Asked::Stream(writer(&request, terms)) } else { Asked::Text(Box::new(request)) };
         (sent, asked)
     };
     if terms.is_strict && !losses.is_empty() {
@@ -387,11 +388,7 @@ fn read_vectors(called: Endpoint, body: &[u8]) -> Result<crate::hub::EmbedAnswer
     }
 }
 
-fn write_vectors(
-    answer: &crate::hub::EmbedAnswer,
-    request: &EmbedRequest,
-    terms: &Terms,
-) -> Option<Vec<u8>> {
+fn write_vectors(answer: &crate::hub::EmbedAnswer, request: &EmbedRequest, terms: &Terms) -> Option<Vec<u8>> {
     match request.origin.dialect() {
         Dialect::Gemini => gemini::write_vectors(answer, request, terms),
         Dialect::Ollama => ollama::write_vectors(answer, request, terms),

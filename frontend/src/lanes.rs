@@ -134,10 +134,9 @@ mod tests {
     fn what_a_backend_is_said_to_speak_counts_and_not_its_kind() {
         let mut backends = backends();
         backends[0].dialects = vec![Dialect::Anthropic];
-        for (path, wanted) in [
-            ("/local/v1/messages", Endpoint::Messages),
-            ("/local/v1/chat/completions", Endpoint::Native),
-        ] {
+        for (path, wanted) in
+            [("/local/v1/messages", Endpoint::Messages), ("/local/v1/chat/completions", Endpoint::Native)]
+        {
             let Some(Route::Ask(call)) = lead(&backends, &Method::POST, path) else {
                 panic!("it leads somewhere")
             };

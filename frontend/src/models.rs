@@ -266,11 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_tag_is_no_difference_to_ollamas_clients_alone() {
+    fn the_default_tag_and_googles_collection_are_no_difference() {
         let listing = listing();
-        assert!(listing.one("m:latest", Dialect::Ollama).is_ok());
-        assert!(listing.one("m:latest", Dialect::OpenAi).is_err());
-        assert!(listing.one("org/n", Dialect::Ollama).is_err());
+        for dialect in [Dialect::Ollama, Dialect::OpenAi, Dialect::Gemini] {
+            assert!(listing.one("m:latest", dialect).is_ok());
+            assert!(listing.one("models/m", dialect).is_ok());
+            assert!(listing.one("org/n", dialect).is_err());
+        }
     }
 
     #[test]

@@ -253,9 +253,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             (Course::Translated(translated), None) => self.translated(reply, translated, stream).await,
             (Course::Straight { .. }, Some(_)) if is_opaque => self.opaque(reply).await,
             // Whatever follows it, an error or a sign of life, would be framed as the client was promised.
-            (Course::Straight { .. }, Some(framing)) if framing != self.open.framing => {
-                Ok(self.failed_with(FailureKind::Malformed, "the stream is framed in another way than asked for"))
-            }
+            (Course::Straight { .. }, Some(framing)) if framing != self.open.framing => Ok(self
+                .failed_with(FailureKind::Malformed, "the stream is framed in another way than asked for")),
             (Course::Straight { hide_usage }, Some(framing)) => {
                 self.stream_straight(reply, framing, hide_usage).await
             }

@@ -56,9 +56,21 @@ mod tests {
     #[test]
     fn t23_the_wish_for_thoughts_goes_where_a_model_has_none() {
         for (body, message, expected) in [
-            (r#"{"model":"m","think":true,"stream":false}"#, "\"m\" does not support thinking", r#"{"model":"m","stream":false}"#),
-            (r#"{"think":"high","a":1}"#, "think value \"high\" is not supported for this model", r#"{"think":true,"a":1}"#),
-            (r#"{"a":1.0,"reasoning_effort":"low"}"#, "Unrecognized request argument supplied: reasoning_effort", r#"{"a":1.0}"#),
+            (
+                r#"{"model":"m","think":true,"stream":false}"#,
+                "\"m\" does not support thinking",
+                r#"{"model":"m","stream":false}"#,
+            ),
+            (
+                r#"{"think":"high","a":1}"#,
+                "think value \"high\" is not supported for this model",
+                r#"{"think":true,"a":1}"#,
+            ),
+            (
+                r#"{"a":1.0,"reasoning_effort":"low"}"#,
+                "Unrecognized request argument supplied: reasoning_effort",
+                r#"{"a":1.0}"#,
+            ),
             (
                 r#"{"reasoning_effort":"low"}"#,
                 "Unsupported parameter: 'reasoning_effort' is not supported with this model.",

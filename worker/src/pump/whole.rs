@@ -66,7 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
     fn end_whole(&mut self, reply: &Reply, good: Verdict, must_be_json: bool, total: u64) -> Verdict {
         let gathered = std::mem::take(&mut self.connection.gathered);
         if must_be_json {
-            let is_answer = is_json_object(&gathered) || self.open.stream && is_of_lines(self.open.endpoint, &gathered);
+            let is_answer =
+                is_json_object(&gathered) || self.open.stream && is_of_lines(self.open.endpoint, &gathered);
             if !is_answer {
                 return self.failed_with(self.kind_of_break(), "the answer is no JSON object");
             }
@@ -142,7 +143,9 @@ fn announced_length(reply: &Reply) -> Option<u64> {
 /// Whether `body` is a stream of lines of Ollama's that came in one piece.
 fn is_of_lines(endpoint: Endpoint, body: &[u8]) -> bool {
     let is_line = |line: &[u8]| line.trim_ascii().is_empty() || is_json_object(line);
-    endpoint.dialect() == Dialect::Ollama && body.starts_with(b"{") && body.split(|&byte| byte == b'\n').all(is_line)
+    endpoint.dialect() == Dialect::Ollama
+        && body.starts_with(b"{")
+        && body.split(|&byte| byte == b'\n').all(is_line)
 }
 
 fn is_json_object(body: &[u8]) -> bool {
