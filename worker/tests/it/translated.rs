@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use crate::support::{Answered, Backend, DONE, Exchange, Frontend, Supervisor, chunk, header, open};
 
 /// A worker for a backend that speaks only `dialect`, and a frontend's connection to it.
-pub(crate) async fn house(dialect: Dialect, edit: impl FnOnce(&mut WorkerSpec)) -> (Backend, Supervisor, Frontend) {
+pub(crate) async fn house(
+    dialect: Dialect,
+    edit: impl FnOnce(&mut WorkerSpec),
+) -> (Backend, Supervisor, Frontend) {
     let backend = Backend::start().await;
     let supervisor = backend
         .worker(|spec| {
