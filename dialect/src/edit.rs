@@ -3,6 +3,7 @@
 pub(crate) mod billing;
 mod format;
 mod seals;
+mod thinking;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,8 @@ use crate::members::{Members, range_of, without_mark};
 use crate::summary::BadBody;
 use crate::translate::FormatMode;
 use crate::{Dialect, Endpoint};
+
+pub use thinking::with_less_thinking;
 
 /// `body`, a request to `endpoint`, as it goes to a backend that speaks the same dialect.
 ///

@@ -20,6 +20,7 @@ use crate::{clock, rename, target};
 const LONGEST_WARNING: usize = 4 * 1024;
 
 /// What is sent.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// Which of the backend's operations is called.
     pub(crate) endpoint: Endpoint,
