@@ -100,7 +100,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             return self.failed_with(FailureKind::Broken, &said);
         }
         match (status::class_in_stream(error.status), error.status) {
-            (Class::Failed(kind), _) => self.failed_with(kind, &said),
+            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
             (_, status) => self.declined_inside(status.unwrap_or(400), &error.message),
         }
     }
@@ -110,9 +110,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
         let said = format!("said in the answer: {}", error.message);
         match (status::class_in_stream(error.status), error.status) {
             (_, None) => self.failed_with(FailureKind::Malformed, &said),
-            (Class::Failed(kind), _) => self.failed_with(kind, &said),
+            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
             (_, Some(status)) => self.declined_inside(status, &error.message),
         }
+    }
+
+    /// A failure in the place of an answer: it says what the status would have been.
+    fn failed_inside(&self, kind: FailureKind, error: &BackendError, said: &str) -> Verdict {
+        let failure = self.failure(kind, said);
+        let upstream_status = error.status.or(failure.upstream_status);
+        Verdict::Failed(Failure { upstream_status, ..failure })
     }
 
     /// A refusal that came as an event is passed on as the answer that it should have been.
