@@ -11,6 +11,7 @@ mod auth;
 mod bad_days;
 mod config_cli;
 mod crash;
+mod dialect_errors;
 mod dialect_streams;
 mod discovery;
 mod history;
