@@ -12,6 +12,7 @@ mod bad_days;
 mod config_cli;
 mod crash;
 mod dialect_errors;
+mod dialect_losses;
 mod dialect_streams;
 mod discovery;
 mod history;
