@@ -14,6 +14,7 @@ mod crash;
 mod dialect_errors;
 mod dialect_losses;
 mod dialect_streams;
+mod dialects;
 mod discovery;
 mod history;
 mod load_options;
