@@ -11,7 +11,7 @@ use super::{Interrupt, Pump, Verdict};
 use crate::source::Packing;
 use crate::status::{self, Class};
 use crate::upstream::Reply;
-use crate::{clock, headers};
+use crate::{clock, headers, key};
 
 /// How much of a failed answer is read for its message, and for how long.
 const FAILURE_BODY: usize = 16 * 1024;
@@ -37,7 +37,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
 
     /// A failure of the backend; `detail` may hold what it said.
     pub(super) fn failure(&self, kind: FailureKind, detail: &str) -> Failure {
-        let detail = self.upstream.without_key(detail);
+        let detail = key::without_callers(&self.open.headers, detail);
+        let detail = self.upstream.without_key(&detail);
         let failure = Failure::new(kind, format!("{}: {detail}", self.upstream.spec.base_url));
         Failure { upstream_status: self.account.upstream_status, ..failure }
     }
