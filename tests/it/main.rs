@@ -17,6 +17,7 @@ mod dialect_streams;
 mod dialects;
 mod discovery;
 mod history;
+mod lanes;
 mod load_options;
 mod loans;
 mod machines;
