@@ -19,7 +19,7 @@ fn losses() -> [(Dialect, Dialect, Value, &'static str); 5] {
     ]
 }
 
-fn staged(backend: Dialect, compat: Value) -> (Upstream, Instance) {
+fn staged(backend: Dialect, compat: &Value) -> (Upstream, Instance) {
     let upstream = speaker::upstream(MODEL);
     upstream.always(Script::json(&speaker::answer(backend, MODEL)));
     let setup = speaker::once().backend("b1", &upstream, speaker::settings(backend));
@@ -34,7 +34,7 @@ fn ask(instance: &Instance, client: Dialect, more: Value) -> Answer {
 #[test]
 fn warn_names_each_loss_in_a_header_and_in_the_history() {
     for (client, backend, more, field) in losses() {
-        let (upstream, instance) = staged(backend, json!({}));
+        let (upstream, instance) = staged(backend, &json!({}));
         let answer = ask(&instance, client, more.clone());
         let place = format!("{client:?} to {backend:?}");
         assert_eq!(answer.status, 200, "{place}: {}", answer.text());
@@ -54,7 +54,7 @@ fn warn_names_each_loss_in_a_header_and_in_the_history() {
 
 #[test]
 fn a_stream_is_warned_about_before_it_begins() {
-    let (upstream, instance) = staged(Anthropic, json!({}));
+    let (upstream, instance) = staged(Anthropic, &json!({}));
     upstream.next(Script::stream(&speaker::events(Anthropic, MODEL, &["Hi"])));
     let answer = speaker::ask(&instance.client(), OpenAi, MODEL, true, json!({ "seed": 7 }));
     assert!(answer.header("x-proxylm-warning").is_some_and(|text| text.starts_with("seed: ")));
@@ -64,7 +64,7 @@ fn a_stream_is_warned_about_before_it_begins() {
 #[test]
 fn strict_refuses_in_the_clients_dialect_names_the_field_and_sends_nothing() {
     for (client, backend, more, field) in losses() {
-        let (upstream, instance) = staged(backend, json!({ "translation": "strict" }));
+        let (upstream, instance) = staged(backend, &json!({ "translation": "strict" }));
         let answer = ask(&instance, client, more.clone());
         let place = format!("{client:?} to {backend:?}: {}", answer.text());
         assert_eq!((answer.status, upstream.count()), (400, 0), "{place}");
@@ -77,7 +77,7 @@ fn strict_refuses_in_the_clients_dialect_names_the_field_and_sends_nothing() {
         );
         match client {
             OpenAi | Responses => {
-                assert_eq!((&error["param"], &error["code"]), (&json!(field), &json!("untranslatable")))
+                assert_eq!((&error["param"], &error["code"]), (&json!(field), &json!("untranslatable")));
             }
             Anthropic => answer.assert_anthropic_error(400, "invalid_request_error"),
             Gemini => assert_eq!(error["details"][0]["metadata"]["field"], field, "{place}"),
@@ -130,23 +130,20 @@ fn response_formats_go_as_the_mode_says() {
         ("normalize_json_object", Some("json_schema")),
         ("strict_reject", None),
     ] {
-        let (upstream, instance) = staged(OpenAi, json!({ "response_format_mode": mode }));
+        let (upstream, instance) = staged(OpenAi, &json!({ "response_format_mode": mode }));
         let straight = ask(&instance, OpenAi, object.clone());
         let translated = ask(&instance, Ollama, json!({ "format": "json" }));
         let sent: Vec<_> =
             upstream.seen().iter().map(|seen| seen.json()["response_format"]["type"].clone()).collect();
-        match expected {
-            Some(kind) => {
-                assert_eq!((straight.status, translated.status), (200, 200), "{mode}: {}", translated.text());
-                assert_eq!(sent, [kind, kind], "{mode}");
-            }
-            None => {
-                straight.assert_openai_error(400, "invalid_request");
-                assert_eq!(straight.json()["error"]["param"], "response_format");
-                assert_eq!((translated.status, sent.len()), (400, 0), "{}", translated.text());
-                assert!(translated.json()["error"].is_string());
-            }
+        if let Some(kind) = expected {
+            assert_eq!((straight.status, translated.status), (200, 200), "{mode}: {}", translated.text());
+            assert_eq!(sent, [kind, kind], "{mode}");
+            continue;
         }
+        straight.assert_openai_error(400, "invalid_request");
+        assert_eq!(straight.json()["error"]["param"], "response_format");
+        assert_eq!((translated.status, sent.len()), (400, 0), "{}", translated.text());
+        assert!(translated.json()["error"].is_string());
     }
 }
 
@@ -165,13 +162,13 @@ fn unknown_fields_pass_or_are_dropped_and_named() {
         assert_eq!(body.contains(r#""made_up":{"b":1,"a":1.0}"#), passes, "{policy}: {body}");
         let warning = answer.header("x-proxylm-warning").unwrap_or_default();
         assert_eq!(warning.contains("made_up"), !passes, "{policy}: {warning}");
-        let (upstream, instance) = staged(OpenAi, json!({ "unknown_fields": policy }));
+        let (upstream, instance) = staged(OpenAi, &json!({ "unknown_fields": policy }));
         let straight = ask(&instance, OpenAi, more.clone());
         assert_eq!(straight.header("x-proxylm-warning"), None, "what is not translated is not touched");
         let text = String::from_utf8(upstream.seen()[0].body.clone()).unwrap();
         assert_eq!(text, speaker::body(OpenAi, MODEL, false, more.clone()));
     }
-    let (upstream, instance) = staged(Anthropic, json!({}));
+    let (upstream, instance) = staged(Anthropic, &json!({}));
     let answer = ask(&instance, OpenAi, more);
     assert!(
         answer.header("x-proxylm-warning").is_some_and(|text| text.contains("made_up")),
@@ -182,14 +179,14 @@ fn unknown_fields_pass_or_are_dropped_and_named() {
 
 #[test]
 fn t68_tq_22_a_limit_is_made_up_only_where_the_backend_wants_one() {
-    let (upstream, instance) = staged(Anthropic, json!({ "default_max_tokens": 777 }));
+    let (upstream, instance) = staged(Anthropic, &json!({ "default_max_tokens": 777 }));
     for client in [OpenAi, Responses, Gemini, Ollama] {
         assert_eq!(ask(&instance, client, json!({})).status, 200, "{client:?}");
     }
     ask(&instance, OpenAi, json!({ "max_tokens": 5 }));
     let limits: Vec<_> = upstream.seen().iter().map(|seen| seen.json()["max_tokens"].clone()).collect();
     assert_eq!(limits, [777, 777, 777, 777, 5]);
-    let (upstream, instance) = staged(OpenAi, json!({ "default_max_tokens": 777 }));
+    let (upstream, instance) = staged(OpenAi, &json!({ "default_max_tokens": 777 }));
     ask(&instance, Ollama, json!({}));
     assert!(!String::from_utf8_lossy(&upstream.seen()[0].body).contains("777"));
 }
@@ -200,7 +197,7 @@ fn t18_t25_volatile_lines_and_beta_headers_reach_anthropic_only() {
     let more = json!({ "system": [{ "type": "text", "text": billing }, { "type": "text", "text": "Be brief." }],
         "context_management": { "edits": [] } });
     for backend in [OpenAi, Anthropic] {
-        let (upstream, instance) = staged(backend, json!({}));
+        let (upstream, instance) = staged(backend, &json!({}));
         let client = instance.client().with("anthropic-beta", "one-2025-01-01,made-up-9");
         let path = "/v1/messages?beta=true";
         let answer = client.post(path, speaker::body(Anthropic, MODEL, false, more.clone()));

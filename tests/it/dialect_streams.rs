@@ -13,13 +13,13 @@ mod transcripts;
 
 /// Chunks of a chat completion, each around one delta, then the end for `finish`, the usage and the end marker.
 fn chat(deltas: &[&str], finish: &str) -> String {
-    let mut stream = begun_chat(deltas);
-    stream += &format!(
+    let end = format!(
         "data: {{\"id\":\"c1\",\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"{finish}\"}}]}}\n\n"
     );
-    stream += "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
-    stream + "data: [DONE]\n\n"
+    [&*begun_chat(deltas), &end, CHAT_USAGE, "data: [DONE]\n\n"].concat()
 }
+
+const CHAT_USAGE: &str = "data: {\"id\":\"c1\",\"model\":\"m\",\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
 
 /// The same without an end.
 fn begun_chat(deltas: &[&str]) -> String {

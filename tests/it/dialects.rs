@@ -219,15 +219,15 @@ fn gemini_streams_are_lists_unless_events_are_asked_for() {
     };
     let all: String = elements.as_array().unwrap().iter().map(text).collect();
     assert_eq!(all, "Hello", "{elements}");
-    let events = instance.client().post(&format!("{path}?alt=sse"), &body);
-    assert_eq!(events.header("content-type"), Some("text/event-stream"));
-    assert!(events.text().starts_with("data: {") && !events.text().contains("[DONE]"), "{}", events.text());
+    let sse = instance.client().post(&format!("{path}?alt=sse"), &body);
+    assert_eq!(sse.header("content-type"), Some("text/event-stream"));
+    assert!(sse.text().starts_with("data: {") && !sse.text().contains("[DONE]"), "{}", sse.text());
     // A list that breaks stays JSON, and ends with the error.
     upstream.next(Script::stream(&speaker::events(OpenAi, MODEL, &["Hel", "lo"])[..2]));
     let broken = instance.client().post(&path, &body);
-    let elements = broken.json();
-    let last = elements.as_array().and_then(|list| list.last()).unwrap();
-    assert!(last["error"]["message"].is_string(), "{elements}");
+    let told = broken.json();
+    let end = told.as_array().and_then(|elements| elements.last()).unwrap();
+    assert!(end["error"]["message"].is_string(), "{told}");
     assert_eq!(instance.ended(&broken.request_id()).state.as_str(), "failed");
 }
 
