@@ -6,7 +6,7 @@ use std::io::Write as _;
 use dialect::Dialect::{self, Anthropic, Gemini, Ollama, OpenAi, Responses};
 use serde_json::{Value, json};
 
-use crate::support::client::Stream;
+use crate::support::client::{Call, Stream};
 use crate::support::replay::MODEL;
 use crate::support::upstream::embedding_answer;
 use crate::support::{Gate, Instance, Script, Setup, Upstream, speaker, wait_until};
@@ -249,7 +249,16 @@ fn ollamas_clients_get_lines_also_if_they_do_not_say_that_they_want_a_stream() {
 }
 
 /// A stream that waits behind another request, and what lets both go on.
-fn behind(client: Dialect, framed_as_list: bool) -> (Upstream, Instance, Gate, Stream) {
+struct Queued {
+    _upstream: Upstream,
+    instance: Instance,
+    gate: Gate,
+    /// Nobody reads its answer, but leaving would let the other go on.
+    _first: Call,
+    stream: Stream,
+}
+
+fn behind(client: Dialect, framed_as_list: bool) -> Queued {
     let upstream = speaker::upstream(MODEL);
     let backend = if client == Anthropic { OpenAi } else { Anthropic };
     let instance = Setup::new()
@@ -265,9 +274,7 @@ fn behind(client: Dialect, framed_as_list: bool) -> (Upstream, Instance, Gate, S
     let path = if framed_as_list { path.replace("?alt=sse", "") } else { path };
     let body = speaker::body(client, MODEL, true, json!({}));
     let stream = instance.client().send("POST", &path, body.as_bytes()).stream();
-    // The first one is read by nobody: its connection must not be closed before the end.
-    std::mem::forget(first);
-    (upstream, instance, gate, stream)
+    Queued { _upstream: upstream, instance, gate, _first: first, stream }
 }
 
 #[test]
@@ -280,14 +287,14 @@ fn ts_07_who_waits_for_a_translated_stream_hears_beats_of_its_own_dialect() {
         (Gemini, true, " \n"),
         (Ollama, false, "{\"model\":\"m\","),
     ] {
-        let (_upstream, instance, gate, mut stream) = behind(client, as_list);
+        let mut queued = behind(client, as_list);
         let place = format!("{client:?}, {as_list}");
         for _ in 0..2 {
-            let piece = stream.next_piece().map(|piece| String::from_utf8(piece).unwrap());
+            let piece = queued.stream.next_piece().map(|piece| String::from_utf8(piece).unwrap());
             assert!(piece.as_ref().is_some_and(|piece| piece.starts_with(beat)), "{place}: {piece:?}");
         }
-        gate.open_for_all();
-        let answer = stream.rest();
+        queued.gate.open_for_all();
+        let answer = queued.stream.rest();
         let text = answer.text();
         assert!(answer.complete && text.contains("Hel") && text.contains("lo"), "{place}: {text}");
         if as_list {
@@ -296,7 +303,7 @@ fn ts_07_who_waits_for_a_translated_stream_hears_beats_of_its_own_dialect() {
         if client == Ollama {
             assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{place}: {text}");
         }
-        let record = instance.ended(&answer.request_id());
+        let record = queued.instance.ended(&answer.request_id());
         assert_eq!((record.state.as_str(), record.attempts), ("completed", 1), "{place}");
     }
 }

@@ -227,6 +227,25 @@ fn a_stream_of_a_native_call_comes_as_it_is_written_and_can_be_left() {
     assert_eq!(scene.instance.ended(&id).state, RequestState::Cancelled);
 }
 
+#[test]
+fn a_native_call_that_breaks_off_is_on_record_as_failed() {
+    let scene = scene(json!({}));
+    let gate = Gate::default();
+    scene.openai.next(Script::stream_head().chunk("event: a\ndata: 1\n\n").wait(&gate).reset());
+    let call = scene.instance.client().send("POST", "/openai/v1/threads/runs", br#"{"stream":true}"#);
+    let mut stream = call.stream();
+    stream.next_event().unwrap();
+    gate.open(1);
+    let answer = stream.rest();
+    let record = scene.instance.ended(&answer.request_id());
+    assert_eq!((record.state, record.error_code.as_str()), (RequestState::Failed, "stream_aborted"));
+    assert!(!answer.complete || answer.text().contains("error"), "it does not look whole: {}", answer.text());
+    let mut upstream = scene.openai;
+    upstream.die();
+    let refused = scene.instance.client().post("/openai/v1/threads/runs", "{}");
+    refused.assert_openai_error(502, "backend_unreachable");
+}
+
 /// A client that shows its own key to the provider, and ours in the header for us.
 fn with_own_key(instance: &Instance) -> Client {
     instance.stranger().with("x-proxylm-key", KEY).with("authorization", &format!("Bearer {CALLERS_KEY}"))

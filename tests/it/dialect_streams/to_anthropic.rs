@@ -156,6 +156,20 @@ fn t48_t50_ts_03_the_reason_of_the_end_is_the_right_one() {
 }
 
 #[test]
+fn ts_14_ts_15_refusals_and_stop_strings_are_told() {
+    let stopped = begun_chat(&[r#"{"content":"Hi"}"#])
+        + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\",\"stop_reason\":\"END\"}]}\n\ndata: [DONE]\n\n";
+    replay(&[
+        row("TS-15", stopped)
+            .asking(json!({ "stop_sequences": ["END"] }))
+            .shows(r#""stop_reason":"stop_sequence","stop_sequence":"END""#),
+        row("TS-14", chat(&[r#"{"refusal":"I must not."}"#], "stop"))
+            .shows(r#""text_delta","text":"I must not.""#)
+            .shows(r#""stop_reason":"refusal""#),
+    ]);
+}
+
+#[test]
 fn t51_arguments_that_are_no_json_are_an_error_and_never_an_empty_object() {
     let broken = r#"{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\" is one"}}]}"#;
     let row = row("T51", chat(&[CALL, broken], "tool_calls")).hides("partial_json\":\"{}\"").ends_badly();
