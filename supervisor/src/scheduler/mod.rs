@@ -51,6 +51,7 @@ mod mode;
 mod model;
 mod order;
 mod policy;
+mod prospects;
 mod queue;
 mod random;
 mod reload;

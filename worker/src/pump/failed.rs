@@ -11,7 +11,7 @@ use super::{Interrupt, Pump, Verdict};
 use crate::source::Packing;
 use crate::status::{self, Class};
 use crate::upstream::Reply;
-use crate::{clock, headers};
+use crate::{clock, headers, key};
 
 /// How much of a failed answer is read for its message, and for how long.
 const FAILURE_BODY: usize = 16 * 1024;
@@ -40,7 +40,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
 
     /// A failure of the backend; `detail` may hold what it said.
     pub(super) fn failure(&self, kind: FailureKind, detail: &str) -> Failure {
-        let detail = self.upstream.without_key(detail);
+        let detail = key::without_callers(&self.open.headers, detail);
+        let detail = self.upstream.without_key(&detail);
         let failure = Failure::new(kind, format!("{}: {detail}", self.upstream.spec.base_url));
         Failure { upstream_status: self.account.upstream_status, ..failure }
     }
@@ -123,6 +124,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             _ => return self.declined_inside(error.status.unwrap_or(400), &error.message),
         };
         Verdict::Failed(self.quoting(self.failure(kind, &said), &error.message))
+        if self.progress.has_begun() {
+            return self.failed_with(FailureKind::Broken, &said);
+        }
+        match (status::class_in_stream(error.status), error.status) {
+            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
+            (_, status) => self.declined_inside(status.unwrap_or(400), &error.message),
+        }
     }
 
     /// A whole answer that cannot be told in the client's dialect, or tells of an error in the place of an answer.
@@ -133,8 +141,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             (Class::Failed(kind), _) => {
                 Verdict::Failed(self.quoting(self.failure(kind, &said), &error.message))
             }
+            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
             (_, Some(status)) => self.declined_inside(status, &error.message),
         }
+    }
+
+    /// A failure in the place of an answer: it says what the status would have been.
+    fn failed_inside(&self, kind: FailureKind, error: &BackendError, said: &str) -> Verdict {
+        let failure = self.failure(kind, said);
+        let upstream_status = error.status.or(failure.upstream_status);
+        Verdict::Failed(Failure { upstream_status, ..failure })
     }
 
     /// A refusal that came as an event is passed on as the answer that it should have been.
