@@ -145,7 +145,6 @@ pub fn request(
         pairs::settle(&mut request, &mut losses);
         let sent = write_request(to, &request, terms, &mut losses)?;
         losses.forget(&request.unmissed);
-        (sent, Asked::Text(Box::new(request)))
         // What a stream needs of the request its writer has: the conversation need not be kept for as long as it lasts.
         let asked =
             if stream { Asked::Stream(writer(&request, terms)) } else { Asked::Text(Box::new(request)) };

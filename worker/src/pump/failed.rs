@@ -123,14 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             Class::Failed(kind) => kind,
             _ => return self.declined_inside(error.status.unwrap_or(400), &error.message),
         };
-        Verdict::Failed(self.quoting(self.failure(kind, &said), &error.message))
-        if self.progress.has_begun() {
-            return self.failed_with(FailureKind::Broken, &said);
-        }
-        match (status::class_in_stream(error.status), error.status) {
-            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
-            (_, status) => self.declined_inside(status.unwrap_or(400), &error.message),
-        }
+        self.failed_inside(kind, error, &said)
     }
 
     /// A whole answer that cannot be told in the client's dialect, or tells of an error in the place of an answer.
@@ -138,9 +131,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
         let said = format!("said in the answer: {}", error.message);
         match (status::class_in_stream(error.status), error.status) {
             (_, None) => self.failed_with(FailureKind::Malformed, &said),
-            (Class::Failed(kind), _) => {
-                Verdict::Failed(self.quoting(self.failure(kind, &said), &error.message))
-            }
             (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
             (_, Some(status)) => self.declined_inside(status, &error.message),
         }
@@ -150,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
     fn failed_inside(&self, kind: FailureKind, error: &BackendError, said: &str) -> Verdict {
         let failure = self.failure(kind, said);
         let upstream_status = error.status.or(failure.upstream_status);
-        Verdict::Failed(Failure { upstream_status, ..failure })
+        Verdict::Failed(self.quoting(Failure { upstream_status, ..failure }, &error.message))
     }
 
     /// A refusal that came as an event is passed on as the answer that it should have been.
