@@ -2,6 +2,8 @@
 
 pub(crate) mod billing;
 mod format;
+mod seals;
+mod thinking;
 
 use std::borrow::Cow;
 
@@ -14,11 +16,14 @@ use crate::summary::BadBody;
 use crate::translate::FormatMode;
 use crate::{Dialect, Endpoint};
 
+pub use thinking::with_less_thinking;
+
 /// `body`, a request to `endpoint`, as it goes to a backend that speaks the same dialect.
 ///
-/// Two things may change, and no byte beside them: the `response_format` of a chat completion, as `mode` says; and, on
-/// its way to an engine that is not Anthropic's own (`is_foreign_engine`), the billing line that Claude Code puts
-/// before its system prompt, which differs in every turn. Fails when `mode` refuses the format.
+/// Three things may change, and no byte beside them: the `response_format` of a chat completion, as `mode` says; on its
+/// way to an engine that is not the dialect's own provider (`is_foreign_engine`), the billing line that Claude Code puts
+/// before its system prompt, which differs in every turn; and thoughts in the history that another provider signed, which
+/// no other can read. Fails when `mode` refuses the format.
 pub fn for_straight(
     endpoint: Endpoint,
     body: &[u8],
@@ -27,8 +32,13 @@ pub fn for_straight(
 ) -> Result<Cow<'_, [u8]>, BadBody> {
     match endpoint.dialect() {
         Dialect::OpenAi if endpoint == Endpoint::ChatCompletions => format::with_format(body, mode),
-        Dialect::Anthropic if is_foreign_engine => Ok(billing::taken_out(body)),
-        _ => Ok(Cow::Borrowed(body)),
+        Dialect::Anthropic if is_foreign_engine => Ok(match billing::taken_out(body) {
+            Cow::Borrowed(body) => seals::taken_out(Dialect::Anthropic, body, false),
+            Cow::Owned(changed) => {
+                Cow::Owned(seals::taken_out(Dialect::Anthropic, &changed, false).into_owned())
+            }
+        }),
+        dialect => Ok(seals::taken_out(dialect, body, true)),
     }
 }
 

@@ -266,7 +266,9 @@ pub enum Framing {
 impl Framing {
     /// How a stream of `endpoint` is framed when it is asked for with the query string `query`.
     pub fn of(endpoint: Endpoint, query: Option<&str>) -> Self {
-        let asks_for_events = || query.unwrap_or_default().split('&').any(|pair| pair == "alt=sse");
+        // With a dollar, perhaps escaped, it is the same to Google.
+        let is_alt = |pair: &str| matches!(pair, "alt=sse" | "$alt=sse" | "%24alt=sse");
+        let asks_for_events = || query.unwrap_or_default().split('&').any(is_alt);
         match endpoint.dialect() {
             Dialect::Ollama => Self::Lines,
             Dialect::Gemini if !asks_for_events() => Self::List,
@@ -311,6 +313,8 @@ mod tests {
         let framing = |query| Framing::of(Endpoint::GenerateContent, query);
         assert_eq!(framing(None), Framing::List);
         assert_eq!(framing(Some("key=x&alt=sse")), Framing::Events);
+        assert_eq!(framing(Some("%24alt=sse&key=x")), Framing::Events);
+        assert_eq!(framing(Some("alt=json")), Framing::List);
         assert_eq!(Framing::of(Endpoint::OllamaChat, Some("alt=sse")), Framing::Lines);
     }
 }

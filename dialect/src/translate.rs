@@ -4,7 +4,7 @@
 //! [`Translator`] belongs to one attempt and is fed with the answer's bytes, however they are cut.
 
 use crate::framing::Unframer;
-use crate::hub::{EmbedRequest, Losses, Reader, Request, Reversal, Unfit, Weaver, Writer, defaults};
+use crate::hub::{EmbedRequest, Losses, Reader, Request, Reversal, Unfit, Weaver, Writer, defaults, pairs};
 use crate::watch::BackendError;
 use crate::{Dialect, Endpoint, Framing, Task, Usage, anthropic, gemini, ollama, openai, responses};
 
@@ -143,9 +143,14 @@ pub fn request(
         let mut request = read_request(from, body)?;
         request.stream = stream;
         ollama::name_load(&request, &mut losses);
+        pairs::settle(&mut request, &mut losses);
         let sent = write_request(to, &request, terms, &mut losses)?;
-        losses.forgive(&defaults::places(&request));
-        (sent, Asked::Text(Box::new(request)))
+        losses.forget(&request.unmissed);
+        losses.forget(&defaults::places(&request));
+        // What a stream needs of the request its writer has: the conversation need not be kept for as long as it lasts.
+        let asked =
+            if stream { Asked::Stream(writer(&request, terms)) } else { Asked::Text(Box::new(request)) };
+        (sent, asked)
     };
     if terms.is_strict && !losses.is_empty() {
         let field = losses.list()[0].field.clone();
@@ -158,8 +163,13 @@ pub fn request(
     Ok(Translation { endpoint, body, headers, losses, translator })
 }
 
+/// What the client wants.
 enum Asked {
+    /// A whole answer to this.
     Text(Box<Request>),
+    /// A stream, which this writes.
+    Stream(Box<dyn Writer>),
+    /// Vectors.
     Vectors(Box<EmbedRequest>),
 }
 
@@ -177,7 +187,6 @@ struct Stream {
     unframer: Unframer,
     reader: Box<dyn Reader>,
     weaver: Weaver,
-    writer: Box<dyn Writer>,
 }
 
 impl Translator {
@@ -191,13 +200,13 @@ impl Translator {
     }
 
     fn is_stream(&self) -> bool {
-        matches!(&self.asked, Asked::Text(request) if request.stream)
+        matches!(&self.asked, Asked::Stream(_))
     }
 
     /// Takes the next bytes of the backend's stream and appends to `out` what the client gets: whole events.
     pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let Some(stream) = self.stream() else { return };
-        let Stream { unframer, reader, weaver, writer } = stream;
+        let Some((stream, writer)) = self.stream() else { return };
+        let Stream { unframer, reader, weaver } = stream;
         unframer.feed(bytes, &mut |name, data| {
             reader.read(name, data, &mut |delta| weaver.take(delta, &mut |event| writer.write(event, out)));
         });
@@ -205,44 +214,51 @@ impl Translator {
 
     /// Appends what is left when the backend's bytes are over.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        let Some(stream) = self.stream() else { return };
-        let Stream { unframer, reader, weaver, writer } = stream;
+        let Some((stream, writer)) = self.stream() else { return };
+        let Stream { unframer, reader, weaver } = stream;
         unframer.finish(&mut |name, data| {
             reader.read(name, data, &mut |delta| weaver.take(delta, &mut |event| writer.write(event, out)));
         });
         reader.finish(&mut |delta| weaver.take(delta, &mut |event| writer.write(event, out)));
     }
 
-    fn stream(&mut self) -> Option<&mut Stream> {
-        let Asked::Text(request) = &self.asked else { return None };
+    fn stream(&mut self) -> Option<(&mut Stream, &mut dyn Writer)> {
+        let Asked::Stream(writer) = &mut self.asked else { return None };
         let (called, terms, reversal) = (self.called, &self.terms, &mut self.reversal);
-        Some(self.stream.get_or_insert_with(|| Stream {
+        let stream = self.stream.get_or_insert_with(|| Stream {
             unframer: Unframer::new(Framing::of(called, Some("alt=sse"))),
             reader: reader(called),
             weaver: Weaver::new(std::mem::take(reversal), &terms.label),
-            writer: writer(request, terms),
-        }))
+        });
+        Some((stream, &mut **writer))
     }
 
     /// Translates a whole answer. A client that wants a stream gets one that tells it.
     ///
     /// Fails when the answer makes no sense, or tells of an error.
     pub fn whole(&mut self, body: &[u8]) -> Result<(Vec<u8>, Usage), BackendError> {
-        match &self.asked {
+        match &mut self.asked {
             Asked::Vectors(request) => {
                 let answer = read_vectors(self.called, body)?;
-                Ok((write_vectors(&answer, request, &self.terms), answer.usage))
+                if answer.vectors.len() != request.inputs.len() {
+                    let (sent, asked) = (answer.vectors.len(), request.inputs.len());
+                    return Err(wrong(format!("sent {sent} vectors for {asked} inputs")));
+                }
+                let written = write_vectors(&answer, request, &self.terms);
+                Ok((written.ok_or_else(|| wrong("sent a vector that is none".to_owned()))?, answer.usage))
             }
             Asked::Text(request) => {
                 let mut answer = read_answer(self.called, body)?;
                 let usage = answer.usage;
                 self.reversal.apply(&mut answer);
                 answer.count();
-                if !request.stream {
-                    return Ok((write_answer(&answer, request, &self.terms), usage));
-                }
+                Ok((write_answer(&answer, request, &self.terms), usage))
+            }
+            Asked::Stream(writer) => {
+                let mut answer = read_answer(self.called, body)?;
+                let usage = answer.usage;
+                self.reversal.apply(&mut answer);
                 let mut weaver = Weaver::new(Reversal::default(), &self.terms.label);
-                let mut writer = writer(request, &self.terms);
                 let mut out = Vec::new();
                 answer.play(&mut |delta| weaver.take(delta, &mut |event| writer.write(event, &mut out)));
                 match weaver.error() {
@@ -279,6 +295,11 @@ impl Translator {
         let held = |stream: &Stream| stream.unframer.capacity() + stream.weaver.held_capacity();
         self.stream.as_ref().map_or(0, held)
     }
+}
+
+/// An answer that cannot be used.
+fn wrong(message: String) -> BackendError {
+    BackendError { message, status: None }
 }
 
 fn read_request(from: Endpoint, body: &[u8]) -> Result<Request, Unfit> {
@@ -373,7 +394,7 @@ fn read_vectors(called: Endpoint, body: &[u8]) -> Result<crate::hub::EmbedAnswer
     }
 }
 
-fn write_vectors(answer: &crate::hub::EmbedAnswer, request: &EmbedRequest, terms: &Terms) -> Vec<u8> {
+fn write_vectors(answer: &crate::hub::EmbedAnswer, request: &EmbedRequest, terms: &Terms) -> Option<Vec<u8>> {
     match request.origin.dialect() {
         Dialect::Gemini => gemini::write_vectors(answer, request, terms),
         Dialect::Ollama => ollama::write_vectors(answer, request, terms),

@@ -172,12 +172,15 @@ fn t88_t89_t90_calls_keep_their_text_and_results_get_their_names() {
 }
 
 #[test]
-fn t88_a_result_without_its_call_is_refused_with_its_path() {
-    let body = json!({"model": "m", "messages": [{"role": "tool", "tool_call_id": "x", "content": "1"}]});
-    let asked =
-        scene::try_ask(Endpoint::ChatCompletions, Dialect::Gemini, &body.to_string(), false, &terms(SECOND));
-    let unfit = asked.err().expect("refused");
-    assert!(unfit.to_string().starts_with("messages[0]"), "{unfit}");
+fn t88_a_result_without_its_call_is_told_as_text() {
+    let asked = openai(
+        SECOND,
+        &json!({"model": "m", "messages": [{"role": "tool", "tool_call_id": "x", "content": "1"}]}),
+    );
+    let told = json!([{"role": "user", "parts": [
+        {"text": "[The result of a call that is not in the conversation: x]"}, {"text": "1"}]}]);
+    assert_eq!(asked.json()["contents"], told);
+    assert!(asked.lost().starts_with("messages[0]: "), "{}", asked.lost());
 }
 
 #[test]

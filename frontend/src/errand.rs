@@ -44,7 +44,8 @@ impl Errand {
         body: Kept,
     ) -> Result<Self, Refusal> {
         let mut summary = read(&call, &body.bytes)?;
-        let known = (call.endpoint.dialect() == Dialect::Ollama).then(|| listing.named(&summary.model));
+        // In a native call nothing is changed, its name of the model included.
+        let known = (call.endpoint != Endpoint::Native).then(|| listing.named(&summary.model));
         let known = known.flatten().map(|entry| entry.id.as_str()).filter(|known| *known != summary.model);
         let is_renamed = known.is_some();
         if let Some(known) = known {

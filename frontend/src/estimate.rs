@@ -1,4 +1,6 @@
 //! Counts of tokens for models whose backends count none: with a tokenizer of our own, and said to be so.
+//!
+//! Nothing is asked of a model, so an estimate waits in no queue and has no row in the history.
 
 use std::sync::Arc;
 

@@ -250,7 +250,7 @@ pub(crate) fn present(
 fn tell(caller: &Caller, refused: Refused) -> Response<AnswerBody> {
     let Refused { mut case, failure, refusal, attempts } = refused;
     let mut response = refusal.response(caller);
-    case.begin(refusal.status.as_u16());
+    case.begin(response.status().as_u16());
     case.count(response.body().len());
     case.close(Some(failure));
     count(response.headers_mut(), attempts);

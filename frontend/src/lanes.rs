@@ -18,7 +18,7 @@ pub(crate) fn lead(backends: &[KnownBackend], method: &Method, path: &str) -> Op
     let at = path.find('/')?;
     let (prefix, below) = path.split_at(at);
     let backend = backend(backends, &percent_decoded(prefix))?;
-    let spoken = backend.kind.dialects();
+    let spoken = &backend.dialects;
     let dialect = spoken.first().copied().unwrap_or(Dialect::OpenAi);
     let lane = Lane { backend: backend.id, dialect, native: None };
     let call = match Route::of(method, below) {
@@ -62,6 +62,7 @@ mod tests {
             id: BackendId(id),
             name: name.to_owned(),
             kind,
+            dialects: kind.dialects().to_vec(),
             takes_callers_key: false,
         };
         vec![
@@ -127,6 +128,21 @@ mod tests {
             led(&Method::POST, "/gemini/v1beta/models/g:countTokens"),
             Some((Endpoint::GeminiCountTokens, 5, Dialect::Gemini, None))
         );
+    }
+
+    #[test]
+    fn what_a_backend_is_said_to_speak_counts_and_not_its_kind() {
+        let mut backends = backends();
+        backends[0].dialects = vec![Dialect::Anthropic];
+        for (path, wanted) in
+            [("/local/v1/messages", Endpoint::Messages), ("/local/v1/chat/completions", Endpoint::Native)]
+        {
+            let Some(Route::Ask(call)) = lead(&backends, &Method::POST, path) else {
+                panic!("it leads somewhere")
+            };
+            assert_eq!(call.endpoint, wanted, "{path}");
+            assert_eq!(call.lane.as_ref().map(|lane| lane.dialect), Some(Dialect::Anthropic), "{path}");
+        }
     }
 
     #[test]

@@ -144,8 +144,7 @@ impl Listing {
 
     /// One model.
     pub(crate) fn one(&self, id: &str, dialect: Dialect) -> Result<Response<AnswerBody>, Refusal> {
-        let entry = if dialect == Dialect::Ollama { self.named(id) } else { self.entry(id) };
-        let entry = entry.ok_or_else(|| {
+        let entry = self.named(id).ok_or_else(|| {
             Refusal::because(FailureKind::UnknownModel, unknown_model(id)).at(Some("model"))
         })?;
         Ok(json_response(match dialect {
@@ -156,9 +155,12 @@ impl Listing {
         }))
     }
 
-    /// The model that an Ollama client calls `name`: to it a name and the same with the default tag are one.
+    /// The model that a client calls `name`. If there is none of just this name: to Ollama and its users a name and the
+    /// same with the default tag are one, and to Google's so is a name with its collection before it.
     pub(crate) fn named(&self, name: &str) -> Option<&ModelEntry> {
-        self.entry(name).or_else(|| self.entry(&ollama::other_name(name)?))
+        self.entry(name)
+            .or_else(|| self.entry(&ollama::other_name(name)?))
+            .or_else(|| self.entry(name.strip_prefix("models/")?))
     }
 
     /// Whether tokens for this model have to be counted here, because no backend that has it counts them in
@@ -264,11 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn the_default_tag_is_no_difference_to_ollamas_clients_alone() {
+    fn the_default_tag_and_googles_collection_are_no_difference() {
         let listing = listing();
-        assert!(listing.one("m:latest", Dialect::Ollama).is_ok());
-        assert!(listing.one("m:latest", Dialect::OpenAi).is_err());
-        assert!(listing.one("org/n", Dialect::Ollama).is_err());
+        for dialect in [Dialect::Ollama, Dialect::OpenAi, Dialect::Gemini] {
+            assert!(listing.one("m:latest", dialect).is_ok());
+            assert!(listing.one("models/m", dialect).is_ok());
+            assert!(listing.one("org/n", dialect).is_err());
+        }
     }
 
     #[test]

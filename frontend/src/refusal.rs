@@ -10,7 +10,6 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WW
 use http::{Response, StatusCode};
 use ipc_proto::control::Waiting;
 use ipc_proto::failure::{Failure, FailureKind, Origin, Wait};
-use ipc_proto::ids::Label;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -24,6 +23,8 @@ const POSITION: HeaderName = HeaderName::from_static("x-proxylm-queue-position")
 const ESTIMATE: HeaderName = HeaderName::from_static("x-proxylm-estimated-wait-ms");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Anthropic's own status for a server that has too much to do; others get 503.
+const OVERLOADED: u16 = 529;
 /// When to come again where nobody said, in seconds.
 const DEFAULT_RETRY_AFTER: u64 = 1;
 
@@ -54,7 +55,7 @@ enum Extra {
 impl Refusal {
     /// A refusal with these words.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        let later = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let later = matches!(status.as_u16(), 429 | 503 | OVERLOADED);
         let extra = if later { Extra::RetryAfter(DEFAULT_RETRY_AFTER) } else { Extra::None };
         Self {
             status,
@@ -73,6 +74,11 @@ impl Refusal {
         let status = match kind {
             // 499 is for logs: no client knows what to do with it.
             FailureKind::Cancelled | FailureKind::ClientGone => StatusCode::SERVICE_UNAVAILABLE,
+            // It is not this caller who asks too often.
+            FailureKind::Overloaded => {
+                let said = failure.upstream_status.filter(|status| [503, OVERLOADED].contains(status));
+                StatusCode::from_u16(said.unwrap_or(kind.status())).unwrap_or(StatusCode::TOO_MANY_REQUESTS)
+            }
             _ => StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         };
         let mut refusal = Self::new(status, kind.code(), sentence(kind, model));
@@ -146,11 +152,16 @@ impl Refusal {
         self
     }
 
+    /// The HTTP status that somebody who speaks `dialect` gets.
+    fn status_for(&self, dialect: Dialect) -> u16 {
+        dialect::error::status_for(dialect, self.status.as_u16())
+    }
+
     /// The whole response.
     pub(crate) fn response(&self, caller: &Caller) -> Response<AnswerBody> {
-        let body = dialect::error::body(caller.dialect, &self.report(&caller.label));
+        let body = dialect::error::body(caller.dialect, &self.report(caller));
         let mut response = Response::new(AnswerBody::whole(body));
-        *response.status_mut() = self.status;
+        *response.status_mut() = StatusCode::from_u16(self.status_for(caller.dialect)).unwrap_or(self.status);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(ERROR_SOURCE, source(self.upstream));
@@ -178,16 +189,16 @@ impl Refusal {
 
     /// What tells it inside a stream which has begun; `is_first`: nothing but signs of life has gone out.
     pub(crate) fn event(&self, caller: &Caller, is_first: bool) -> Vec<u8> {
-        dialect::error::event(caller.dialect, caller.framing, is_first, &self.report(&caller.label))
+        dialect::error::event(caller.dialect, caller.framing, is_first, &self.report(caller))
     }
 
-    fn report<'a>(&'a self, label: &'a Label) -> ErrorReport<'a> {
+    fn report<'a>(&'a self, caller: &'a Caller) -> ErrorReport<'a> {
         ErrorReport {
-            status: self.status.as_u16(),
+            status: self.status_for(caller.dialect),
             code: &self.code,
             message: &self.message,
             param: self.param.as_deref(),
-            request_id: label.as_str(),
+            request_id: caller.label.as_str(),
         }
     }
 }

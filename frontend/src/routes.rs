@@ -193,6 +193,12 @@ impl<'a> Below<'a> {
             let version = if below.version == Version::Gemini { Version::Gemini } else { version };
             below = Self { version, path: rest };
         }
+        // Where Google's own servers speak OpenAI's dialect.
+        if below.version == Version::Gemini
+            && let Some(rest) = below.path.strip_prefix("/openai").filter(|rest| rest.starts_with('/'))
+        {
+            below = Self { version: Version::Common, path: rest };
+        }
         below.path = below.path.strip_suffix('/').unwrap_or(below.path);
         below
     }
@@ -200,6 +206,10 @@ impl<'a> Below<'a> {
 
 /// The path below its first piece, if that is a version.
 fn without_version(path: &str) -> Option<(&str, Version)> {
+    // Where hosted services that speak OpenAI's dialect have it; nothing of Ollama's own has a version.
+    if let Some(rest) = path.strip_prefix("/api/v1").filter(|rest| rest.starts_with('/')) {
+        return Some((rest, Version::Common));
+    }
     let piece = path.strip_prefix('/')?.split('/').next()?;
     let version = match piece {
         "v1" => Version::Common,
@@ -247,6 +257,14 @@ mod tests {
             assert_eq!(Route::of(&Method::POST, path), ask(Endpoint::ChatCompletions), "{path}");
         }
         assert_eq!(Route::of(&Method::POST, "/v1/messages"), ask(Endpoint::Messages));
+        for path in ["/v1beta/openai/chat/completions", "/api/v1/chat/completions"] {
+            assert_eq!(Route::of(&Method::POST, path), ask(Endpoint::ChatCompletions), "{path}");
+            assert!(wants_key(&Route::Unknown, path), "{path}");
+        }
+        assert_eq!(Route::of(&Method::GET, "/v1beta/openai/models/m"), Route::Model("m".to_owned()));
+        assert_eq!(Route::of(&Method::GET, "/api/v1/models"), Route::Models);
+        assert_eq!(Route::of(&Method::POST, "/api/v1"), Route::Unknown);
+        assert_eq!(Route::of(&Method::POST, "/v1beta/openai"), Route::Unknown);
         assert_eq!(Route::of(&Method::POST, "/v11/messages"), Route::Unknown);
         assert_eq!(Route::of(&Method::GET, "/v1"), Route::Unknown);
         assert_eq!(Route::of(&Method::GET, "/v1/"), Route::Unknown);
@@ -347,6 +365,8 @@ mod tests {
             (Method::GET, "/v1/models", Some("anthropic-version"), Dialect::Anthropic),
             (Method::GET, "/v1/models", Some("x-goog-api-key"), Dialect::Gemini),
             (Method::GET, "/v1beta/models", Some("anthropic-version"), Dialect::Gemini),
+            (Method::GET, "/v1beta/openai/models", None, Dialect::OpenAi),
+            (Method::GET, "/api/v1/models", None, Dialect::OpenAi),
             (Method::GET, "/v1beta/what", None, Dialect::Gemini),
             (Method::POST, "/v1/models/g:predict", None, Dialect::Gemini),
             (Method::GET, "/v1/messages/batches", None, Dialect::Anthropic),

@@ -224,7 +224,7 @@ pub struct Failure {
     pub told: Option<Box<Told>>,
 }
 
-/// Words for the client: they repeat nothing but its own request.
+/// Words for the client: they repeat nothing but its own request, or what the backend itself says of the failure.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// The sentence.

@@ -38,6 +38,8 @@ pub struct KnownBackend {
     pub name: String,
     /// What software it is.
     pub kind: BackendKind,
+    /// The dialects it speaks, the one it knows best first.
+    pub dialects: Vec<Dialect>,
     /// Whether the caller's own credentials go to it (`auth_type: passthrough`).
     pub takes_callers_key: bool,
 }

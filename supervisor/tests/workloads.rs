@@ -12,7 +12,7 @@ use supervisor::scheduler::catalog::Strategy;
 use supervisor::scheduler::laws::Laws;
 use supervisor::simulation::{
     Bounds, Course, Figures, Flavour, Instance, Job, Server, Setting, Subject, geometric_mean,
-    longest_without_server_s, readings, run, run_on_record, run_under_laws,
+    longest_without_server_s, readings, run, run_on_record, run_promising, run_under_laws,
 };
 
 #[path = "workloads/archive.rs"]
@@ -20,7 +20,7 @@ mod archive;
 #[path = "workloads/fidelity.rs"]
 mod fidelity;
 
-use self::fidelity::{TOLERANCE, spread};
+use self::fidelity::{DRAWS, TOLERANCE, spread};
 
 /// How many random instances of each flavour an ordinary run tries, with each strategy.
 const INSTANCES: u64 = 150;
@@ -68,12 +68,17 @@ fn model_turns_is_no_worse_than_its_rows() {
     let mut wrong = Vec::new();
     for workload in reference.workloads() {
         let row = reference.get(workload, ours.name).expect("every workload has it");
-        let found = figures(workload, &ours.setting, LUCKS);
         // Below a tenth of a second everything is noise.
-        let is_waiting_worse =
-            found.wait > row.wait.max(0.1) * (1.0 + TOLERANCE + spread(ours.name, workload));
-        let is_tail_worse = found.p95 > row.p95.max(0.1) * (1.0 + TAIL_TOLERANCE);
-        if is_waiting_worse || is_tail_worse {
+        let is_worse = |found: &Figures| {
+            found.wait > row.wait.max(0.1) * (1.0 + TOLERANCE + spread(ours.name, workload))
+                || found.p95 > row.p95.max(0.1) * (1.0 + TAIL_TOLERANCE)
+        };
+        let mut found = figures(workload, &ours.setting, LUCKS);
+        if is_worse(&found) {
+            // What two draws show may be theirs: many decide.
+            found = figures(workload, &ours.setting, DRAWS);
+        }
+        if is_worse(&found) {
             wrong.push(format!(
                 "{workload}: {:.1} / {:.1}, not {:.1} / {:.1}",
                 found.wait, found.p95, row.wait, row.p95
@@ -101,7 +106,7 @@ fn on_random_instances_answers_come_sooner_than_with_coverage() {
     assert!(mean <= 0.95, "a geometric mean of {mean} of the mean flow");
 }
 
-/// Runs `strategy` on random instances; the world itself looks after P1 to P7, P13 and P16.
+/// Runs `strategy` on random instances; the world itself looks after P1 to P7, P11 to P13 and P16.
 fn keeps_the_invariants(strategy: Strategy) {
     for flavour in [Flavour::Plain, Flavour::Rough] {
         for seed in seeds() {
@@ -314,4 +319,33 @@ impl Laws for ExclusionLocks {
 #[test]
 fn an_exclusion_that_is_a_lock_is_noticed() {
     is_noticed::<ExclusionLocks>("");
+}
+
+/// Asserts that some random instance, run with the numbers in `is`, ends with a complaint that says `word` where what
+/// `promised` promises is looked after.
+fn is_noticed_of_numbers(word: &str, promised: &Setting, is: &Setting) {
+    let noticed = (0..200).filter_map(|seed| {
+        [Flavour::Plain, Flavour::Rough]
+            .iter()
+            .find_map(|flavour| run_promising(&Instance::random(seed, *flavour), is, promised).err())
+    });
+    let found = noticed.take(5).find(|wrong| wrong.contains(word));
+    assert!(found.is_some(), "nobody noticed {word}");
+}
+
+#[test]
+fn turns_that_end_before_they_have_paid_are_noticed() {
+    let promised = Setting::new(Strategy::ModelTurns);
+    let mut hasty = promised.clone();
+    hasty.knobs.turn = 1.0;
+    hasty.knobs.max_wait_ms = Some(5_000);
+    is_noticed_of_numbers("P5", &promised, &hasty);
+}
+
+#[test]
+fn waits_for_follow_ups_that_are_not_allowed_are_noticed() {
+    let lingering = Setting::new(Strategy::ModelTurns);
+    let mut promised = lingering.clone();
+    promised.knobs.linger = false;
+    is_noticed_of_numbers("P12", &promised, &lingering);
 }

@@ -128,13 +128,26 @@ fn api_05_an_unknown_model_is_404_in_the_callers_dialect() {
 }
 
 #[test]
-fn api_05_a_model_that_only_another_dialect_has_is_400_and_calls_nobody() {
+fn api_05_a_model_that_only_another_dialect_has_is_reached_through_a_translation() {
     let (openai, anthropic, instance) = both_dialects();
-    instance.client().chat("c").assert_openai_error(400, "untranslatable");
-    instance
-        .client()
-        .post("/v1/messages", message_body("m", false))
-        .assert_anthropic_error(400, "invalid_request_error");
+    let chat = instance.client().chat("c");
+    assert_eq!((chat.status, &chat.json()["choices"][0]["message"]["content"]), (200, &json!("Hello")));
+    let message = instance.client().post("/v1/messages", message_body("m", false));
+    assert_eq!((message.status, &message.json()["content"][0]["text"]), (200, &json!("Hello")));
+    assert_eq!(anthropic.seen()[0].path(), "/v1/messages");
+    assert_eq!(openai.seen()[0].path(), "/v1/chat/completions");
+}
+
+#[test]
+fn api_05_what_no_translation_can_do_is_400_in_the_callers_dialect_and_calls_nobody() {
+    let (openai, anthropic, instance) = both_dialects();
+    let client = instance.client();
+    let completion = client.post("/v1/completions", r#"{"model":"c","prompt":"Once"}"#);
+    completion.assert_openai_error(400, "untranslatable");
+    let embedding = client.post("/v1/embeddings", r#"{"model":"c","input":"Once"}"#);
+    embedding.assert_openai_error(400, "untranslatable");
+    let row = instance.ended(&completion.request_id());
+    assert_eq!((row.state.as_str(), row.error_code.as_str()), ("failed", "untranslatable"));
     assert_eq!(openai.count() + anthropic.count(), 0);
 }
 

@@ -244,14 +244,16 @@ fn cfg_05_a_bad_url_names_the_backend() {
 
 #[test]
 fn cfg_06_the_backend_types_of_the_seed_are_taken_and_others_refused() {
-    for kind in ["", "openai", "ollama", "lmstudio", "llamacpp", "anthropic", "vllm"] {
+    for kind in
+        ["", "openai", "ollama", "lmstudio", "llamacpp", "anthropic", "vllm", "gemini", "openai-responses"]
+    {
         let said =
             config("validate", &with_backends(&json!([{ "name": "x", "url": "http://h", "type": kind }])));
         assert_eq!(said.code, 0, "{kind:?}: {said:?}");
     }
     refused(
-        &with_backends(&json!([{ "name": "x", "url": "http://h", "type": "gemini" }])),
-        &["type", "gemini"],
+        &with_backends(&json!([{ "name": "x", "url": "http://h", "type": "bedrock" }])),
+        &["type", "bedrock"],
     );
 }
 

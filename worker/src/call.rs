@@ -20,6 +20,7 @@ use crate::{clock, rename, target};
 const LONGEST_WARNING: usize = 4 * 1024;
 
 /// What is sent.
+#[derive(Clone)]
 pub(crate) struct Call {
     /// Which of the backend's operations is called.
     pub(crate) endpoint: Endpoint,
@@ -149,7 +150,8 @@ fn through(
         pass_unknown: spec.compat.pass_unknown,
         format_mode: spec.compat.format_mode,
         max_tokens: spec.compat.max_tokens,
-        label: open.label.as_str().to_owned(),
+        // A client may call all its requests the same; ids made from it must differ from turn to turn.
+        label: format!("{} {}", open.label.as_str(), open.request),
         now: i64::try_from(clock::unix_ms() / 1000).unwrap_or(i64::MAX),
         framing: open.framing,
     };
@@ -183,7 +185,63 @@ fn refused(unfit: &Unfit) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use dialect::Framing;
+    use dialect::load::LoadEdit;
+    use ipc_proto::ids::{GrantId, Label, ModelName, RequestId};
+    use ipc_proto::spec::{Compat, ProbeSpec, Timeouts};
+
     use super::*;
+
+    #[test]
+    fn requests_that_the_client_calls_the_same_get_ids_of_their_own() {
+        let ids = [1, 1, 2].map(|request| id_of_a_call(RequestId(request)));
+        assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+    }
+
+    /// The id of the call in an answer that has none.
+    fn id_of_a_call(request: RequestId) -> String {
+        const BODY: &[u8] = br#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+        const ANSWER: &[u8] = br#"{"model":"m","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]},"done":true,"done_reason":"stop"}
+"#;
+        let spec = WorkerSpec {
+            name: "one".to_owned(),
+            kind: BackendKind::Ollama,
+            base_url: "http://127.0.0.1:1".to_owned(),
+            credential: None,
+            run_dir: std::path::PathBuf::new(),
+            timeouts: Timeouts { connect_ms: 0, first_event_ms: 0, idle_ms: 0, total_ms: 0 },
+            probe: ProbeSpec { interval_ms: 0, timeout_ms: 0 },
+            ask_for_usage: false,
+            takes_callers_key: false,
+            dialects: vec![Dialect::Ollama],
+            compat: Compat::default(),
+            fake: None,
+        };
+        let open = Open {
+            grant: GrantId(1),
+            request,
+            label: Label::from_client("always-the-same").unwrap(),
+            endpoint: Endpoint::Messages,
+            stream: true,
+            model: ModelName::new("m"),
+            renamed: false,
+            framing: Framing::Events,
+            native: None,
+            lent: false,
+            load: LoadEdit::Keep,
+            query: None,
+            headers: Vec::new(),
+            body_bytes: BODY.len() as u64,
+        };
+        let (_, course) = prepare(&spec, Engine::Ollama, &open, Bytes::from_static(BODY)).unwrap();
+        let Course::Translated(Translated { mut translator, .. }) = course else { panic!("not translated") };
+        let mut told = Vec::new();
+        translator.feed(ANSWER, &mut told);
+        translator.finish(&mut told);
+        let told = String::from_utf8(told).unwrap();
+        let (_, rest) = told.split_once(r#""id":"call_"#).expect(&told);
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
 
     #[test]
     fn openai_itself_is_told_from_its_kin() {

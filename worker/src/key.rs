@@ -109,6 +109,19 @@ fn show_in(dialect: Dialect, theirs: &[Header], headers: &mut HeaderMap) {
     }
 }
 
+/// `text`, which came from the backend, without the credentials that the caller showed in the headers `theirs`.
+pub(crate) fn without_callers<'text>(theirs: &[Header], text: &'text str) -> Cow<'text, str> {
+    let mut hidden = Cow::Borrowed(text);
+    for name in [header::AUTHORIZATION, X_API_KEY, X_GOOG_API_KEY] {
+        let value = said_in(theirs, &name).and_then(|value| std::str::from_utf8(value).ok());
+        let key = value.map(|value| value.rsplit(' ').next().unwrap_or(value));
+        if let Some(key) = key.filter(|key| !key.is_empty() && hidden.contains(*key)) {
+            hidden = Cow::Owned(hidden.replace(key, "[secret]"));
+        }
+    }
+    hidden
+}
+
 fn said_in<'a>(theirs: &'a [Header], name: &HeaderName) -> Option<&'a Bytes> {
     let header = theirs.iter().find(|header| header.name.eq_ignore_ascii_case(name.as_str()))?;
     Some(&header.value)
@@ -141,6 +154,19 @@ mod tests {
         let text =
             |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         headers.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_callers_key_that_the_backend_repeats_is_hidden() {
+        let header = |name: &str, value: &'static str| Header {
+            name: name.into(),
+            value: Bytes::from_static(value.as_bytes()),
+        };
+        let theirs =
+            [header("authorization", "Bearer sk-1"), header("x-api-key", "sk-2"), header("x-more", "no")];
+        let hidden = without_callers(&theirs, "no sk-1, and no sk-2");
+        assert_eq!(hidden, "no [secret], and no [secret]");
+        assert_eq!(without_callers(&[header("x-api-key", "")], "as it is"), "as it is");
     }
 
     #[test]

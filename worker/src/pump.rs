@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dialect::{Endpoint, Framing, Usage};
+use dialect::{Dialect, Endpoint, Framing, Usage, edit};
 use http::{HeaderMap, HeaderValue, header};
 use ipc_proto::control::FromWorker;
 use ipc_proto::failure::{Failure, FailureKind, Wait};
@@ -39,6 +39,8 @@ mod whole;
 
 /// A body up to this size is read and translated in a moment.
 const READ_AT_ONCE: usize = 1 << 20;
+/// What is said of a wish for thoughts that a model refused.
+const REFUSED_THINKING: &str = "the model refused it, and was asked again with less of it or without";
 /// The header that names what a translation has lost.
 const WARNING: &str = "x-proxylm-warning";
 
@@ -141,22 +143,67 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
         #[cfg(test)]
         self.stumble("panic at once");
         let (called, stream) = (call.endpoint, call.stream);
-        let reply = match self.until(upstream.call(self.open, call)).await? {
-            Ok(reply) => reply,
+        let (reply, refusal) = match self.ask(call, course.is_translated()).await? {
+            Ok(answered) => answered,
             Err(failure) => return Ok(Verdict::Failed(failure)),
         };
-        self.account.upstream_status = Some(reply.status);
         match (status::class(reply.status, &reply.headers), course) {
             (_, Course::Native) if (300..400).contains(&reply.status) => {
                 self.whole(reply, Verdict::Declined, false).await
             }
             (Class::Failed(kind), _) => self.failed(reply, kind).await,
             (Class::Declined, Course::Translated(translated)) => {
-                self.declined(reply, translated.spoken).await
+                Ok(self.declined(&reply, &refusal, translated.spoken))
             }
             (Class::Declined, _) => self.whole(reply, Verdict::Declined, false).await,
             (Class::Good, course) => self.good(reply, called, stream, course).await,
         }
+    }
+
+    /// Sends the call, and of a refusal that is to be told in other words reads the body. A model that has no thoughts is
+    /// asked again without the wish for them, and that is said.
+    async fn ask(
+        &mut self,
+        mut call: Call,
+        is_translated: bool,
+    ) -> Result<Result<(Reply, Vec<u8>), Failure>, Interrupt> {
+        let upstream = Arc::clone(&self.upstream);
+        loop {
+            let again = is_translated.then(|| call.clone());
+            let mut reply = match self.until(upstream.call(self.open, call)).await? {
+                Ok(reply) => reply,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            self.account.upstream_status = Some(reply.status);
+            let is_told = status::class(reply.status, &reply.headers) == Class::Declined;
+            let Some(again) = again.filter(|_| is_told) else { return Ok(Ok((reply, Vec::new()))) };
+            let refusal = self.refusal(&mut reply).await?;
+            let Some(body) = self.without_thinking(&again, &refusal) else { return Ok(Ok((reply, refusal))) };
+            call = Call { body, ..again };
+        }
+    }
+
+    /// The body of `call` with less of a wish for thoughts, if that is what `refusal` is about; not where nothing may be
+    /// lost.
+    fn without_thinking(&mut self, call: &Call, refusal: &[u8]) -> Option<Bytes> {
+        if self.upstream.spec.compat.is_strict {
+            return None;
+        }
+        let message = status::message_in(refusal)?;
+        let body = edit::with_less_thinking(&call.body, &message)?;
+        let field = match self.open.endpoint.dialect() {
+            Dialect::OpenAi => "reasoning_effort",
+            Dialect::Responses => "reasoning",
+            Dialect::Anthropic => "thinking",
+            Dialect::Gemini => "generationConfig.thinkingConfig",
+            Dialect::Ollama => "think",
+        };
+        let warning = &mut self.account.warning;
+        if !warning.contains(REFUSED_THINKING) {
+            let separator = if warning.is_empty() { "" } else { "; " };
+            warning.extend([separator, field, ": ", REFUSED_THINKING]);
+        }
+        Some(body.into())
     }
 
     /// The call that serves the request. A long body is read aside.
@@ -205,6 +252,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Pump<'a, S> {
             (Course::Translated(translated), Some(_)) => self.stream_translated(reply, translated).await,
             (Course::Translated(translated), None) => self.translated(reply, translated, stream).await,
             (Course::Straight { .. }, Some(_)) if is_opaque => self.opaque(reply).await,
+            // Whatever follows it, an error or a sign of life, would be framed as the client was promised.
+            (Course::Straight { .. }, Some(framing)) if framing != self.open.framing => Ok(self
+                .failed_with(FailureKind::Malformed, "the stream is framed in another way than asked for")),
             (Course::Straight { hide_usage }, Some(framing)) => {
                 self.stream_straight(reply, framing, hide_usage).await
             }
@@ -299,8 +349,9 @@ fn framing(headers: &HeaderMap, called: Endpoint, asked: Option<Framing>) -> Opt
     }
     match (comes_bit_by_bit(headers), asked) {
         (Some(framing), _) => Some(framing),
-        // A list is JSON, too.
+        // A list is JSON, too. So is a line; but what has a length is an answer that was whole when it was sent.
         (None, Some(Framing::List)) => Some(Framing::List),
+        (None, Some(Framing::Lines)) if !headers.contains_key(header::CONTENT_LENGTH) => Some(Framing::Lines),
         (None, asked) => asked.filter(|_| !is_type(headers, "application/json")),
     }
 }

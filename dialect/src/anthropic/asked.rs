@@ -12,6 +12,8 @@ use crate::hub::{
 
 use super::{block, tools};
 
+mod unmissed;
+
 /// Members of an answer that some clients leave on the messages of the history: they say nothing to the model.
 const OF_ANSWERS: [&str; 8] =
     ["id", "type", "model", "stop_reason", "stop_sequence", "stop_details", "usage", "container"];
@@ -43,6 +45,7 @@ pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     for (name, value) in fields.rest() {
         keep(&mut request.extras, name.to_string(), name.into_owned(), value);
     }
+    unmissed::note(&mut request);
     Ok(request)
 }
 

@@ -211,6 +211,11 @@ fn words_of(kind: &str, block: &serde_json::Value) -> Option<String> {
         let input = block.get("input").map(ToString::to_string).unwrap_or_default();
         return Some(format!("[{name} {input}]"));
     }
+    if kind == "tool_reference" {
+        // Every tool is defined at once elsewhere.
+        let name = block.get("tool_name").and_then(serde_json::Value::as_str)?;
+        return Some(format!("[The tool {name} can be called now.]\n"));
+    }
     let mut texts = Vec::new();
     collect(block, &mut texts);
     (!texts.is_empty()).then(|| texts.join("\n"))

@@ -273,12 +273,12 @@ fn join_texts(parts: &mut Vec<Part>, known: usize) {
 
 fn executable(mut code: Proto<'_>, raw: Json) -> Result<PartKind, Unfit> {
     let language = code.text("language")?.unwrap_or_default().to_ascii_lowercase();
-    let text = format!("```{language}\n{}\n```", code.text("code")?.unwrap_or_default());
+    let text = format!("```{language}\n{}\n```\n", code.text("code")?.unwrap_or_default());
     Ok(PartKind::Foreign { kind: "executableCode".to_owned(), raw, text: Some(text) })
 }
 
 fn code_result(mut result: Proto<'_>, raw: Json) -> Result<PartKind, Unfit> {
-    let text = format!("```\n{}\n```", result.text("output")?.unwrap_or_default());
+    let text = format!("```\n{}\n```\n", result.text("output")?.unwrap_or_default());
     Ok(PartKind::Foreign { kind: "codeExecutionResult".to_owned(), raw, text: Some(text) })
 }
 

@@ -207,19 +207,20 @@ struct ToldValues {
 }
 
 /// Writes `answer` to the client that asked `request`.
-pub(super) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest) -> Vec<u8> {
-    let mut values = answer.vectors.iter().map(|vector| {
-        let list = match vector {
+pub(super) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest) -> Option<Vec<u8>> {
+    let values = answer.vectors.iter().map(|vector| {
+        let values = match vector {
             Vector::List(list) => list.clone(),
-            Vector::Base64(text) => base64::floats(text).unwrap_or_else(|| Json::of(&[0_u8; 0])),
+            Vector::Base64(text) => base64::floats(text)?,
         };
-        ToldValues { values: list }
+        Some(ToldValues { values })
     });
+    let mut values = values.collect::<Option<Vec<_>>>()?.into_iter();
     let usage_metadata = answer.usage.input_tokens.map(|count| Counts { prompt_token_count: Some(count) });
     let told = if request.origin == Endpoint::EmbedContent {
         Told { embedding: values.next(), embeddings: None, usage_metadata }
     } else {
         Told { embedding: None, embeddings: Some(values.collect()), usage_metadata }
     };
-    serde_json::to_vec(&told).expect("our own types are always JSON")
+    Some(serde_json::to_vec(&told).expect("our own types are always JSON"))
 }

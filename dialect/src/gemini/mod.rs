@@ -100,7 +100,7 @@ pub(crate) fn read_vectors(_: Endpoint, body: &[u8]) -> Result<EmbedAnswer, Back
     embeddings::read_vectors(body)
 }
 
-/// Writes vectors to a client.
-pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _: &Terms) -> Vec<u8> {
+/// Writes vectors to a client; `None` if one of them is none.
+pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _: &Terms) -> Option<Vec<u8>> {
     embeddings::write_vectors(answer, request)
 }

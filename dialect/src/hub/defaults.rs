@@ -53,7 +53,7 @@ fn is_usual(extra: &Extra) -> bool {
         "truncation" => value == "\"disabled\"",
         // Ollama's own.
         "truncate" | "shift" => value == "true",
-        "modalities" => value == r#"["text"]"#,
+        "modalities" => extra.value.to::<Vec<String>>().is_some_and(|list| list == ["text"]),
         "include" => value == r#"["reasoning.encrypted_content"]"#,
         "prompt_cache_retention" | "prompt_cache_options" => true,
         _ => false,

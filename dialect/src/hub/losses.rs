@@ -28,9 +28,9 @@ impl Losses {
         }
     }
 
-    /// Takes back what is noted of these `fields`: nothing was asked for in them.
-    pub(crate) fn forgive(&mut self, fields: &[&str]) {
-        self.0.retain(|loss| !fields.contains(&loss.field.as_str()));
+    /// Forgets those of these fields: nothing was asked for in them, or nobody misses it.
+    pub(crate) fn forget(&mut self, fields: &[impl AsRef<str>]) {
+        self.0.retain(|loss| fields.iter().all(|field| field.as_ref() != loss.field));
     }
 
     /// All of them, in the order of the translation.

@@ -13,9 +13,11 @@ pub(crate) mod failed;
 pub(crate) mod ids;
 mod json;
 mod losses;
+pub(crate) mod pairs;
 mod part;
 mod request;
 mod reversal;
+pub(crate) mod strictness;
 pub(crate) mod tokens;
 mod weaver;
 

@@ -71,6 +71,9 @@ pub(crate) struct Request {
     /// Other members of the body, by their names in the client's dialect. A writer of a kindred dialect may take some;
     /// the others are lost, or passed on where the configuration says so.
     pub(crate) extras: Vec<Extra>,
+    /// The paths of fields that nobody misses: hints for caches, and what an agent says about itself. They go where the
+    /// backend has a place for them; elsewhere they are not named as lost.
+    pub(crate) unmissed: Vec<String>,
     /// What an answer repeats of the request, as the client wrote it. Only Responses does that.
     pub(crate) repeated: Vec<Extra>,
 }
@@ -110,6 +113,7 @@ impl Request {
             cache_key: None,
             engine_options: Vec::new(),
             extras: Vec::new(),
+            unmissed: Vec::new(),
             repeated: Vec::new(),
         }
     }

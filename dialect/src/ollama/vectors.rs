@@ -137,11 +137,11 @@ struct One {
     embedding: Json,
 }
 
-/// Writes vectors to a client. The times are 0: only Ollama itself could measure them.
-pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _terms: &Terms) -> Vec<u8> {
-    let mut lists = answer.vectors.iter().map(numbers);
+/// Writes vectors to a client; `None` if one of them is none. The times are 0: only Ollama itself could measure them.
+pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _terms: &Terms) -> Option<Vec<u8>> {
+    let mut lists = answer.vectors.iter().map(numbers).collect::<Option<Vec<_>>>()?.into_iter();
     let body = if request.origin == Endpoint::OllamaEmbeddings {
-        serde_json::to_vec(&One { embedding: lists.next().unwrap_or_else(|| Json::of(&[0.0; 0])) })
+        serde_json::to_vec(&One { embedding: lists.next()? })
     } else {
         serde_json::to_vec(&Many {
             model: answer.model.as_deref().unwrap_or(&request.model),
@@ -151,17 +151,17 @@ pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _terms
             prompt_eval_count: answer.usage.input_tokens.unwrap_or(0),
         })
     };
-    body.expect("our own types are always JSON")
+    Some(body.expect("our own types are always JSON"))
 }
 
-/// A vector as a list of numbers. What is no base64 is an empty one: there is nothing in it.
-fn numbers(vector: &Vector) -> Json {
+/// A vector as a list of numbers; `None` if it is neither that nor base64 of whole numbers.
+fn numbers(vector: &Vector) -> Option<Json> {
     match vector {
-        Vector::List(list) => list.clone(),
+        Vector::List(list) => Some(list.clone()),
         Vector::Base64(data) => {
-            let bytes = STANDARD.decode(data).unwrap_or_default();
+            let bytes = STANDARD.decode(data).ok().filter(|bytes| bytes.len() % 4 == 0)?;
             let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            Json::of(&bytes.chunks_exact(4).map(number).collect::<Vec<_>>())
+            Some(Json::of(&bytes.chunks_exact(4).map(number).collect::<Vec<_>>()))
         }
     }
 }

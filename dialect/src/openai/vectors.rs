@@ -177,43 +177,40 @@ struct WrittenUsage {
     total_tokens: u64,
 }
 
-/// Writes vectors to the client of `request`.
-pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _terms: &Terms) -> Vec<u8> {
+/// Writes vectors to the client of `request`; `None` if one of them is none.
+pub(crate) fn write_vectors(answer: &EmbedAnswer, request: &EmbedRequest, _terms: &Terms) -> Option<Vec<u8>> {
     let prompt_tokens = answer.usage.input_tokens.unwrap_or(0);
     let entry = |(index, vector): (usize, &Vector)| {
-        let embedding = if request.base64 { to_base64(vector) } else { to_list(vector) };
-        WrittenEntry { object: "embedding", index, embedding }
+        let embedding = if request.base64 { to_base64(vector) } else { to_list(vector) }?;
+        Some(WrittenEntry { object: "embedding", index, embedding })
     };
     let written = Written {
         object: "list",
-        data: answer.vectors.iter().enumerate().map(entry).collect(),
+        data: answer.vectors.iter().enumerate().map(entry).collect::<Option<_>>()?,
         model: answer.model.as_deref().unwrap_or(&request.model),
         usage: WrittenUsage { prompt_tokens, total_tokens: prompt_tokens },
     };
-    serde_json::to_vec(&written).expect("our own types are always JSON")
+    Some(serde_json::to_vec(&written).expect("our own types are always JSON"))
 }
 
-fn to_base64(vector: &Vector) -> Json {
+fn to_base64(vector: &Vector) -> Option<Json> {
     match vector {
-        Vector::Base64(text) => Json::of(text),
+        Vector::Base64(text) => Some(Json::of(text)),
         Vector::List(list) => {
-            let numbers: Vec<f32> = list.to().unwrap_or_default();
+            let numbers: Vec<f32> = list.to()?;
             let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
-            Json::of(&BASE64_STANDARD.encode(bytes))
+            Some(Json::of(&BASE64_STANDARD.encode(bytes)))
         }
     }
 }
 
-fn to_list(vector: &Vector) -> Json {
+fn to_list(vector: &Vector) -> Option<Json> {
     match vector {
-        Vector::List(list) => list.clone(),
+        Vector::List(list) => Some(list.clone()),
         Vector::Base64(text) => {
-            let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
-            let numbers: Vec<f32> = bytes
-                .chunks_exact(4)
-                .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-                .collect();
-            Json::of(&numbers)
+            let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| bytes.len() % 4 == 0)?;
+            let number = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            Some(Json::of(&bytes.chunks_exact(4).map(number).collect::<Vec<_>>()))
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) fn items(
         message.role == Role::System && message.parts.iter().all(|part| part.text().is_some())
     };
     let leading = request.messages.iter().take_while(is_plain).count();
+    // OpenAI wants something to answer beside the instructions.
+    let leading = if leading == request.messages.len() { leading.saturating_sub(1) } else { leading };
     let (first, rest) = request.messages.split_at(leading);
     let said = first.iter().flat_map(|message| message.parts.iter().map(move |part| (message, part)));
     let texts = said.filter_map(|(message, part)| Some(billing::without(message, part.text()?)));
@@ -127,7 +129,7 @@ impl ItemWriter<'_> {
             if result.is_error {
                 mark(&mut list);
             }
-            Output::List(list)
+            if list.is_empty() { Output::Text(String::new()) } else { Output::List(list) }
         };
         Ok(if self.is_custom(&result.id) {
             Item::CustomToolCallOutput { call_id, output }

@@ -36,6 +36,9 @@ const REPEATED: [&str; 18] = [
     "user",
 ];
 
+/// What Codex says about itself.
+const UNMISSED: [&str; 1] = ["client_metadata"];
+
 /// Reads `body`.
 pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     let mut fields = Fields::of_body(body)?;
@@ -77,6 +80,7 @@ pub(super) fn read(body: &[u8]) -> Result<Request, Unfit> {
     who(&mut fields, &mut request)?;
     harmless(&mut fields, &mut request)?;
     keep_rest(fields, &mut request.extras);
+    request.unmissed = UNMISSED.map(str::to_owned).to_vec();
     Ok(request)
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Dialect;
 use crate::Endpoint;
-use crate::hub::{Extra, Format, Json, Losses, Reasoning, Request, Said, Unfit, ids};
+use crate::hub::{Extra, Format, Json, Losses, Reasoning, Request, Said, Unfit, ids, strictness};
 use crate::translate::{Engine, Sent, Terms};
 
 use super::input_item::Item;
@@ -36,8 +36,8 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
     let mut tools = Tools::of(request, terms.engine, losses);
     let tool_choice = tools.choice(request.tool_choice.as_ref())?;
     let reasoning = reasoning(request, terms, thinks, losses);
-    let is_thinking =
-        thinks == Thinks::Always && request.reasoning.as_ref().and_then(|r| r.value.wanted()) != Some(false);
+    let wanted = request.reasoning.as_ref().and_then(|said| said.value.wanted());
+    let is_thinking = is_provider && model::is_thinking(&terms.model, wanted);
     let drawn = Drawn::of(request, is_thinking, losses);
     let mut body = Body {
         model: &terms.model,
@@ -49,10 +49,10 @@ pub(super) fn write(request: &Request, terms: &Terms, losses: &mut Losses) -> Re
         max_output_tokens: limit(request, thinks, losses),
         temperature: drawn.temperature,
         top_p: drawn.top_p,
-        top_logprobs: said(request.sampling.top_logprobs.as_ref()),
-        include: include(request, thinks),
+        top_logprobs: said(request.sampling.top_logprobs.as_ref()).filter(|_| !is_thinking),
+        include: include(request, thinks, is_thinking, losses),
         reasoning,
-        text: text(request),
+        text: text(request, terms.engine, losses),
         user: short(request.user.as_ref(), "user_"),
         metadata: request.metadata.as_ref().map(|said| &said.value),
         service_tier: tier(request, losses),
@@ -188,14 +188,16 @@ fn limit(request: &Request, thinks: Thinks, losses: &mut Losses) -> Option<u64> 
     Some(*value)
 }
 
-fn include(request: &Request, thinks: Thinks) -> Vec<&'static str> {
+fn include(request: &Request, thinks: Thinks, is_thinking: bool, losses: &mut Losses) -> Vec<&'static str> {
     let wanted = request.reasoning.as_ref().and_then(|said| said.value.wanted());
     let mut list = Vec::new();
     if thinks == Thinks::Always || (thinks == Thinks::Perhaps && wanted == Some(true)) {
         list.push("reasoning.encrypted_content");
     }
-    if request.sampling.logprobs.as_ref().is_some_and(|said| said.value) {
-        list.push("message.output_text.logprobs");
+    match request.sampling.logprobs.as_ref().filter(|said| said.value) {
+        Some(said) if is_thinking => losses.add(said.at.clone(), "the model thinks, and tells none"),
+        Some(_) => list.push("message.output_text.logprobs"),
+        None => {}
     }
     list
 }
@@ -209,12 +211,20 @@ fn reasoning(request: &Request, terms: &Terms, thinks: Thinks, losses: &mut Loss
         return None;
     }
     let is_provider = terms.engine == Engine::Provider;
-    let effort = match value.as_effort() {
-        Some("none") if is_provider => Some(model::least_effort(&terms.model)),
-        effort => effort,
-    };
-    if effort != value.as_effort() {
-        losses.add(at.clone(), "the model cannot be told not to think: it thinks as little as it can");
+    let effort = value.as_effort().map(|wanted| match wanted {
+        _ if is_provider => model::effort(&terms.model, wanted),
+        "minimal" => "low",
+        "xhigh" | "max" => "high",
+        _ => wanted,
+    });
+    match (value.as_effort(), effort) {
+        (Some("none"), Some(effort)) if effort != "none" => {
+            losses.add(at.clone(), "the model cannot be told not to think: it thinks as little as it can");
+        }
+        (wanted, Some(effort)) if wanted != Some(effort) => {
+            losses.add(at.clone(), format!("sent as {effort}, the nearest that this model has"));
+        }
+        _ => {}
     }
     let mut told = serde_json::Map::new();
     told.extend(effort.map(|effort| ("effort".to_owned(), json!(effort))));
@@ -229,14 +239,14 @@ fn summary(reasoning: &Reasoning) -> Option<&str> {
     asked.or((is_shown && reasoning.wanted() != Some(false)).then_some("auto"))
 }
 
-fn text(request: &Request) -> Option<Text<'_>> {
+fn text<'a>(request: &'a Request, engine: Engine, losses: &mut Losses) -> Option<Text<'a>> {
     let format = request.format.as_ref().map(|said| match &said.value {
         Format::Json => TextFormat::JsonObject,
         Format::Schema { name, description, schema, strict } => TextFormat::JsonSchema {
             name: plain_name(name),
             description: description.as_deref(),
             schema,
-            strict: *strict,
+            strict: strictness::sent(request, engine, *strict, Some(schema), &said.at, losses),
         },
     });
     let verbosity = request.verbosity.as_ref().map(|said| said.value.as_str());

@@ -27,13 +27,31 @@ pub(super) fn tools(list: Vec<&RawValue>, at: &str, extras: &mut Vec<Extra>) -> 
         }
         fields.take("type");
         let namespace = fields.needed_text("name")?;
+        let about = fields.text("description")?.filter(|about| !about.is_empty());
         let path = fields.path("tools");
+        let first = found.len();
         for (index, value) in fields.list("tools")?.unwrap_or_default().into_iter().enumerate() {
             found.push(tool(value, format!("{path}[{index}]"), Some(&namespace), extras)?);
+        }
+        if let (Some(about), Some(first)) = (about, found.get_mut(first)) {
+            tell_about(first, about);
         }
         keep_rest(fields, extras);
     }
     Ok(found)
+}
+
+/// Tells what a namespace is `about` with its first tool: other dialects have no place for it.
+fn tell_about(first: &mut Tool, about: String) {
+    let (ToolKind::Function(Function { description, .. }) | ToolKind::Custom { description, .. }) =
+        &mut first.kind
+    else {
+        return;
+    };
+    *description = Some(match description.take() {
+        Some(own) => format!("{about}\n\n{own}"),
+        None => about,
+    });
 }
 
 fn tool(

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::hub::{
     Function, Json, Losses, Request, Reversal, Said, ToolChoice, ToolKind, Unfit, custom_tools, ids,
+    strictness,
 };
 use crate::translate::Engine;
 
@@ -42,12 +43,17 @@ impl Tools {
             Self { list: Vec::new(), reversal: Reversal::default(), chosen: Vec::new(), takes_custom };
         for tool in &request.tools {
             match &tool.kind {
-                ToolKind::Function(function) => tools.function(function),
+                ToolKind::Function(function) => {
+                    let (wish, schema) = (function.strict, function.parameters.as_ref());
+                    let strict = strictness::sent(request, engine, wish, schema, &tool.at, losses);
+                    tools.function(function, strict);
+                }
                 ToolKind::Custom { name, description, format } if takes_custom => {
                     tools.custom(name, description.as_deref(), format.as_ref());
                 }
                 ToolKind::Custom { name, description, format } => {
-                    tools.function(&custom_tools::as_function(name, description.as_deref(), format.as_ref()));
+                    let function = custom_tools::as_function(name, description.as_deref(), format.as_ref());
+                    tools.function(&function, None);
                 }
                 ToolKind::Provider { kind, raw } => {
                     match hosted(kind, raw).filter(|_| engine == Engine::Provider) {
@@ -63,7 +69,7 @@ impl Tools {
         tools
     }
 
-    fn function(&mut self, function: &Function) {
+    fn function(&mut self, function: &Function, strict: Option<bool>) {
         #[derive(Serialize)]
         struct Definition<'a> {
             r#type: &'static str,
@@ -80,7 +86,7 @@ impl Tools {
             name: &name,
             description: function.description.as_deref(),
             parameters: with_properties(function.parameters.as_ref()),
-            strict: function.strict.unwrap_or(false),
+            strict: strict.unwrap_or(false),
         };
         self.add(&function.name, json!({"type": "function", "name": name}), &definition);
     }

@@ -337,3 +337,19 @@ fn classes_of_service_are_kept() {
     let token = json!({"contents": [{"parts": [{"text": "x"}]}], "continuation_token": "eA=="});
     assert_eq!(refused(&token), "continuation_token goes on with an answer that only Gemini keeps");
 }
+
+#[test]
+fn code_that_google_ran_and_what_came_of_it_do_not_run_into_each_other() {
+    let body = json!({"contents": [
+        {"role": "user", "parts": [{"text": "Count."}]},
+        {"role": "model", "parts": [
+            {"executableCode": {"language": "PYTHON", "code": "1"}},
+            {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}},
+            {"text": "One."},
+        ]},
+        {"role": "user", "parts": [{"text": "And?"}]},
+    ]});
+    let terms = terms("qwen3");
+    let asked = scene::ask(Endpoint::GenerateContent, Dialect::OpenAi, &body.to_string(), false, &terms);
+    assert_eq!(asked.json()["messages"][1]["content"], "```python\n1\n```\n```\n1\n```\nOne.");
+}

@@ -83,9 +83,11 @@ fn results_without_ids_belong_to_the_calls_by_name_and_order() {
     let result = |index: usize| {
         (out["messages"][index]["tool_name"].clone(), out["messages"][index]["tool_call_id"].clone())
     };
-    assert_eq!(result(2), (json!("b"), id(1)));
-    assert_eq!(result(3), (json!("a"), id(0)));
+    assert_eq!(result(2), (json!("a"), id(0)));
+    assert_eq!(result(3), (json!("b"), id(1)));
     assert_eq!(result(4), (json!("a"), id(2)));
+    let said = |index: usize| out["messages"][index]["content"].clone();
+    assert_eq!([said(2), said(3)], ["of the first a", "of b"]);
     assert_ne!(id(0), id(2));
 }
 
@@ -214,6 +216,7 @@ fn what_nobody_knows_is_lost_by_its_path() {
     });
     let (out, losses) = sent(OllamaChat, Ollama, &body);
     let fields = [
+        "messages[1].tool_calls[0]",
         "tools[1]",
         "tools[0].function.cost",
         "messages[0].mood",

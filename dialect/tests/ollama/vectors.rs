@@ -51,3 +51,30 @@ fn what_cannot_be_asked_or_answered_is_said() {
         assert!(translator.whole(answer.as_bytes()).is_err(), "{answer}");
     }
 }
+
+#[test]
+fn vectors_that_are_none_are_an_error_to_every_client() {
+    use dialect::Dialect::OpenAi;
+    use dialect::Endpoint::{BatchEmbedContents, EmbedContent, Embeddings};
+    let gemini = json!({"content": {"parts": [{"text": "a"}]}});
+    for (endpoint, body) in [
+        (OllamaEmbed, json!({"model": "m", "input": "a"})),
+        (OllamaEmbeddings, json!({"model": "m", "prompt": "a"})),
+        (EmbedContent, gemini.clone()),
+        (BatchEmbedContents, json!({"requests": [gemini]})),
+    ] {
+        let mut translator = translator(endpoint, OpenAi, &body);
+        let mut answer = |vector: &str| {
+            let entry = format!(r#"{{"object":"embedding","index":0,"embedding":{vector}}}"#);
+            translator.whole(format!(r#"{{"data":[{entry}],"model":"m"}}"#).as_bytes()).is_ok()
+        };
+        // Base64 of one number; of none; of a byte too few.
+        assert!(answer(r#""AACAPw==""#), "{endpoint:?}");
+        assert!(!answer(r#""no base64!""#) && !answer(r#""AACA""#), "{endpoint:?}");
+    }
+    let two = json!({"model": "m", "input": ["a", "b"]});
+    let (mut ours, mut theirs) =
+        (translator(OllamaEmbed, Ollama, &two), translator(Embeddings, Ollama, &two));
+    let short = br#"{"model":"e","embeddings":[[1]]}"#;
+    assert!(ours.whole(short).is_err() && theirs.whole(short).is_err(), "a vector is missing");
+}

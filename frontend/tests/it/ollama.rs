@@ -81,11 +81,16 @@ async fn models_are_not_managed_here() {
 async fn the_default_tag_makes_no_difference_to_a_request() {
     let mut scene = Scene::open().await;
     let worker = scene.worker();
-    for (name, model, is_renamed) in
-        [("m:latest", "m", true), ("m", "m", false), ("x:latest", "x:latest", false)]
-    {
+    for (path, name, model, is_renamed) in [
+        ("/api/chat", "m:latest", "m", true),
+        ("/api/chat", "m", "m", false),
+        ("/api/chat", "x:latest", "x:latest", false),
+        ("/v1/chat/completions", "m:latest", "m", true),
+        ("/v1beta/openai/chat/completions", "models/m", "m", true),
+        ("/v1beta/models/models/m:generateContent", "", "m", true),
+    ] {
         let mut client = scene.client().await;
-        client.post("/api/chat", &format!(r#"{{"model":"{name}","messages":[]}}"#)).await;
+        client.post(path, &format!(r#"{{"model":"{name}","messages":[]}}"#)).await;
         let admission = scene.admitted().await;
         assert_eq!(admission.model.as_str(), model, "{name}");
         scene.grant(admission.request, 1);

@@ -80,7 +80,8 @@ fn directory() -> Directory {
 
 /// A backend that the frontend knows.
 pub(crate) fn backend(id: BackendId, name: &str, kind: BackendKind) -> KnownBackend {
-    KnownBackend { id, name: name.to_owned(), kind, takes_callers_key: false }
+    let dialects = kind.dialects().to_vec();
+    KnownBackend { id, name: name.to_owned(), kind, dialects, takes_callers_key: false }
 }
 
 impl Scene {

@@ -3,11 +3,14 @@
 //! What is true now is told at once; the past is looked up in tasks of their own, so that a slow disk holds up nobody
 //! but who asked.
 
-use ipc_proto::operator::{Command, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
+use ipc_proto::operator::{
+    Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord,
+};
 
 use super::Actor;
 use crate::operators::{self, Asked, Caller};
 use crate::scheduler::Event;
+use crate::scheduler::explain::lent_ahead;
 use crate::store::{Reader, StoreError};
 
 /// The shortest beginning of an id that is looked for, as in orders.
@@ -101,7 +104,7 @@ async fn explained(
 ) -> Result<Explanation, Refusal> {
     let of_the_past = |error: StoreError| operators::refusal(&error);
     match (reader.decisions(wanted.clone()).await, live) {
-        (Ok(Some((record, decisions))), _) => return Ok(Explanation { record, decisions }),
+        (Ok(Some((record, decisions))), _) => return Ok(of_record(record, decisions)),
         (_, Ok(explanation)) => return Ok(explanation),
         (Err(error), Err(_)) => return Err(of_the_past(error)),
         (Ok(None), Err(_)) => {}
@@ -118,7 +121,13 @@ async fn explained(
     // It may have been forgotten since.
     let found = reader.decisions(name).await.map_err(of_the_past)?;
     let (record, decisions) = found.ok_or_else(|| unknown(&wanted))?;
-    Ok(Explanation { record, decisions })
+    Ok(of_record(record, decisions))
+}
+
+/// The explanation of a request of the past. That a slot was lent ahead for it is not kept, but can be told from its record.
+fn of_record(record: RequestRecord, mut decisions: Vec<Decision>) -> Explanation {
+    decisions.extend(lent_ahead(&record, &decisions));
+    Explanation { record, decisions }
 }
 
 fn unknown(wanted: &str) -> Refusal {

@@ -61,6 +61,7 @@ impl Config {
             id: backend_id(index),
             name: backend.catalog.name.clone(),
             kind: backend.catalog.kind,
+            dialects: backend.catalog.dialects.clone(),
             takes_callers_key: backend.takes_callers_key,
         });
         known.collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dialect::Endpoint;
 use ipc_proto::control::{Ending, Finished};
-use ipc_proto::ids::BackendId;
+use ipc_proto::ids::{BackendId, ModelName};
 use ipc_proto::operator::LearnedView;
 
 use super::grant::Grant;
@@ -45,6 +45,11 @@ impl<L: Laws> Scheduler<L> {
     /// What has been learned, for operators.
     pub fn learned(&self) -> Vec<LearnedView> {
         self.learner.figures()
+    }
+
+    /// How many seconds a load of `model` is expected to take on `backend`; `None` if nobody has heard of the model.
+    pub fn expected_load_s(&self, backend: BackendId, model: &ModelName) -> Option<f64> {
+        self.learner.known(model).map(|model| self.learner.load(backend, model))
     }
 
     /// Draws what there is to be drawn from an attempt on `on`.

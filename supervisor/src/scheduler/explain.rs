@@ -2,7 +2,7 @@
 
 use ipc_proto::control::Waiting;
 use ipc_proto::ids::RequestId;
-use ipc_proto::operator::{Candidate, Decision, Explanation, Refusal};
+use ipc_proto::operator::{Candidate, Decision, Explanation, Refusal, RequestRecord};
 
 use super::Scheduler;
 use super::backend::Backend;
@@ -27,6 +27,7 @@ impl<L: Laws> Scheduler<L> {
         let request = &self.requests[&id];
         let mut record = self.describe(now, id, request);
         let mut decisions = request.decisions.clone();
+        decisions.extend(lent_ahead(&record, &decisions));
         if request.waiting_since().is_some() {
             let waiting = self.waiting_of(now, id, request);
             record.waiting = waiting;
@@ -99,6 +100,33 @@ impl<L: Laws> Scheduler<L> {
                 .collect(),
         }
     }
+}
+
+/// What is told of a request on which nothing was decided when it came, because a slot had been lent ahead for it: where,
+/// and why nobody was asked. `None` if something was decided, or nothing came of it.
+pub(crate) fn lent_ahead(record: &RequestRecord, decisions: &[Decision]) -> Option<Decision> {
+    if !decisions.is_empty() || record.backend.is_empty() || record.reason != Reason::Loaded.as_str() {
+        return None;
+    }
+    let candidate = Candidate {
+        backend: record.backend.clone(),
+        verdict: "lent a slot ahead: it need not load, the same client had just been let through for the same model, \
+                  and nobody waited"
+            .to_owned(),
+        eligible: true,
+        holds_model: true,
+        load_ms: 0,
+        service_ms: 0,
+        score: None,
+    };
+    Some(Decision {
+        at_unix_us: record.arrived_unix_us,
+        chosen: record.backend.clone(),
+        reason: record.reason.clone(),
+        position: None,
+        estimated_wait_ms: None,
+        candidates: vec![candidate],
+    })
 }
 
 /// `backend` as it looks for `request`.

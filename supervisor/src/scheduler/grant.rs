@@ -18,8 +18,7 @@ use super::timer::Timer;
 use super::{Effect, Note, Scheduler, Turn, load_options};
 use crate::clock::Time;
 
-/// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless the frontend
-/// is stuck.
+/// Within which time a frontend must come to the worker, in milliseconds: it takes microseconds, unless it is stuck.
 pub(super) const TTL_MS: u64 = 5000;
 /// How long a worker may take to answer a revocation or a recall, or to notice that its client has gone, in milliseconds.
 pub(super) const WORKER_PATIENCE_MS: u64 = 5000;

@@ -1,27 +1,36 @@
 //! The auditor: looks at every decision and at every moment of rest, and says what should not be.
 //!
 //! It keeps its own books of who waits and what runs where, and takes nothing from the scheduler but what it says to
-//! operators. What it looks for: P1, P2, P3 (with the engine), P4, P5, P6, P7, P11, P13, P16; and it measures P8. After a
-//! failure the scheduler may rightly be unsure what a server holds; until it has looked there, P4 and P5 rest.
+//! operators and how long it expects loads to take. What it looks for: P1, P2, P3 (with the engine), P4, P5, P6, P7, P11,
+//! P12, P13, P16; and it measures P8. After a failure the scheduler may rightly be unsure what a server holds; until it has
+//! looked there, P4, P5 and P12 rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipc_proto::control::Class;
 use ipc_proto::operator::{BackendView, RequestRecord};
 
-use super::engine::{Engine, Load};
+use self::linger::Lingers;
+use super::engine::{Engine, Load, seconds};
 use super::instance::Instance;
-use super::setting::Setting;
+use super::setting::{Setting, model_name};
+use super::world::backend_of;
 use crate::clock::Time;
 use crate::scheduler::Scheduler;
 use crate::scheduler::catalog::Strategy;
 use crate::scheduler::laws::Laws;
+
+mod linger;
+#[cfg(test)]
+mod tests;
 
 /// For so long a request avoids the server that failed it, in microseconds.
 const AVOIDS_US: u64 = 15_000_000;
 
 /// Claims are looked at once in so many moments of rest: what operators are shown is dear to make.
 const CLAIMS_EVERY: u64 = 32;
+/// Times are rounded to microseconds.
+const ROUNDING_S: f64 = 1e-3;
 /// How the view of a backend begins that gives up a model for another.
 const LEAVING: &str = "leaving ";
 
@@ -41,10 +50,10 @@ fn claims_are_single(views: &[BackendView]) -> Result<(), String> {
 /// Which invariants a strategy promises.
 #[derive(Clone, Copy, Debug)]
 struct Promises {
-    /// P4: what is loaded and waited for is served.
-    works: bool,
-    /// P5: a model with waiting requests is not given up, or only by a claim.
+    /// P4: what is loaded and waited for is served. P5: a model with waiting requests is not given up, or only by a claim.
     drains: bool,
+    /// P4 and P5 also where a server holds several models. P12.
+    takes_turns: bool,
     /// P6: a client's requests for a model are sent in the order in which they came.
     keeps_order: bool,
 }
@@ -56,7 +65,8 @@ impl Promises {
             Strategy::ModelAffinityLeastBusy | Strategy::LeastBusy | Strategy::RoundRobin | Strategy::Random
         );
         let drains = matches!(strategy, Strategy::ModelTurns | Strategy::DeferredModelThenCapable);
-        Self { works: drains, drains, keeps_order: is_late_bound }
+        let takes_turns = strategy == Strategy::ModelTurns;
+        Self { drains, takes_turns, keeps_order: is_late_bound }
     }
 }
 
@@ -81,6 +91,21 @@ struct Line {
     had_burst: bool,
 }
 
+/// A model's turn on a server.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    began: Time,
+    /// Whether at some moment it had lasted long enough to be ended, as long as loads were expected to take then.
+    has_paid: bool,
+}
+
+impl Turn {
+    /// Looks whether it has paid for a load of `load_s`, if it must last so many times that.
+    fn look(&mut self, now: Time, turn: f64, load_s: f64) {
+        self.has_paid |= seconds(now.since(self.began)) + ROUNDING_S >= turn * load_s;
+    }
+}
+
 /// The auditor.
 #[derive(Debug)]
 pub(super) struct Audit<'a> {
@@ -101,6 +126,11 @@ pub(super) struct Audit<'a> {
     longest_without_server_us: u64,
     /// Why the next load of a model on a server happens, as the scheduler says.
     reasons: BTreeMap<(usize, usize), &'static str>,
+    /// The turns of models on servers, where nothing has failed since they began.
+    turns: BTreeMap<(usize, usize), Turn>,
+    /// How many times its load a turn lasts before it may be ended.
+    turn: f64,
+    lingers: Lingers,
     /// Moments of rest so far.
     rests: u64,
 }
@@ -122,6 +152,9 @@ impl<'a> Audit<'a> {
             held: vec![Time::default(); instance.models],
             longest_without_server_us: 0,
             reasons: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            turn: setting.knobs.turn,
+            lingers: Lingers::new(instance.servers.len(), setting),
             rests: 0,
         }
     }
@@ -230,27 +263,52 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// A request has made a server load its model.
-    pub(super) fn loaded(&mut self, now: Time, server: usize, load: Load) -> Result<(), String> {
+    /// A request has made a server load its model, which will be there at `ready`; `expected_s` tells how long loads
+    /// of a model are expected to take there.
+    pub(super) fn loaded(
+        &mut self,
+        now: Time,
+        server: usize,
+        (load, ready): (Load, Time),
+        expected_s: impl Fn(usize) -> Option<f64>,
+    ) -> Result<(), String> {
         self.measure(now, load.model);
         let reason = self.reasons.remove(&(server, load.model)).unwrap_or_default();
+        self.turns.insert((server, load.model), Turn { began: ready, has_paid: false });
         let Some(gone) = load.evicted else { return Ok(()) };
         self.held[gone] = now;
+        let turn = self.turns.remove(&(server, gone));
         let is_wanted = !self.lines[gone].fresh.is_empty() && !self.is_unsure[server];
         let host = &self.instance.servers[server];
-        let is_claimed = reason.starts_with("claim");
-        if self.promises.drains && is_wanted && !is_claimed && host.max_models == 1 {
-            return Err(format!(
-                "P5: {} gives up model {gone}, for which requests wait ({reason})",
-                host.name
-            ));
+        let drains = self.promises.takes_turns || self.promises.drains && host.max_models == 1;
+        if !drains || !is_wanted {
+            return Ok(());
+        }
+        if !reason.starts_with("claim") {
+            let name = &host.name;
+            return Err(format!("P5: {name} gives up model {gone}, for which requests wait ({reason})"));
+        }
+        if let (Some(mut turn), Some(load_s)) = (turn, expected_s(gone)) {
+            turn.look(now, self.turn, load_s);
+            if !turn.has_paid {
+                let (name, lasted) = (&host.name, seconds(now.since(turn.began)));
+                return Err(format!(
+                    "P5: {name} gives up model {gone} after {lasted:.1} s, and a load is {load_s:.1} s ({reason})"
+                ));
+            }
         }
         Ok(())
     }
 
+    /// A server has gone away, and what it held with it.
+    pub(super) fn went_away(&mut self, server: usize) {
+        self.is_unsure[server] = true;
+        self.turns.retain(|(of, _), _| *of != server);
+    }
+
     /// An attempt has failed.
     pub(super) fn failed(&mut self, now: Time, number: usize, server: usize, has_head: bool) {
-        self.is_unsure[server] = true;
+        self.went_away(server);
         let book = &mut self.books[number];
         book.failed = Some((server, now));
         book.waits = !has_head;
@@ -297,27 +355,84 @@ impl<'a> Audit<'a> {
                 self.measure(now, model);
             }
         }
-        if !self.promises.works {
+        if !self.promises.drains {
             return Ok(());
         }
         self.rests += 1;
         if self.rests.is_multiple_of(CLAIMS_EVERY) {
             claims_are_single(&scheduler.backends(now))?;
         }
-        for (server, engine) in engines.iter().enumerate() {
-            let is_open = self.is_up[server] && !engine.is_away && !self.is_unsure[server];
-            if !is_open || engine.runs.len() >= self.slots[server] || engine.server.max_models != 1 {
+        for server in 0..engines.len() {
+            self.check_work(now, server, engines, scheduler)?;
+        }
+        if self.promises.takes_turns { self.check_turns(now, engines, scheduler) } else { Ok(()) }
+    }
+
+    /// P4: a server that has a free slot goes on with what it holds.
+    fn check_work<L: Laws>(
+        &self,
+        now: Time,
+        server: usize,
+        engines: &[Engine<'_>],
+        scheduler: &Scheduler<L>,
+    ) -> Result<(), String> {
+        let engine = &engines[server];
+        let is_promised = self.promises.takes_turns || engine.server.max_models == 1;
+        if !is_promised || !self.is_sure(server, engine) || engine.runs.len() >= self.slots[server] {
+            return Ok(());
+        }
+        let mut idle = engine.residents.iter().map(|resident| resident.model);
+        let Some(model) = idle.find(|model| !self.lines[*model].fresh.is_empty()) else { return Ok(()) };
+        let name = &engine.server.name;
+        let views = scheduler.backends(now);
+        let is_leaving = views.iter().any(|view| &view.name == name && view.next.starts_with(LEAVING));
+        if is_leaving {
+            return Ok(());
+        }
+        Err(format!("P4: {name} holds model {model}, which is waited for, and rests"))
+    }
+
+    /// Whether the scheduler must know what a server holds, and may use it.
+    fn is_sure(&self, server: usize, engine: &Engine<'_>) -> bool {
+        self.is_up[server] && !engine.is_away && !self.is_unsure[server]
+    }
+
+    /// P12: a server without work waits for follow-ups no longer than it may. And notes for P5 which turns have paid.
+    fn check_turns<L: Laws>(
+        &mut self,
+        now: Time,
+        engines: &[Engine<'_>],
+        scheduler: &Scheduler<L>,
+    ) -> Result<(), String> {
+        for ((server, model), turn) in &mut self.turns {
+            if !turn.has_paid
+                && let Some(load_s) = scheduler.expected_load_s(backend_of(*server), &model_name(*model))
+            {
+                turn.look(now, self.turn, load_s);
+            }
+        }
+        self.lingers.begin(now, engines)?;
+        for model in 0..self.lines.len() {
+            let Some(oldest) = self.lines[model].fresh.first() else { continue };
+            let oldest = self.came[*oldest].1;
+            let mut able = self.instance.able(model);
+            // Who need not load has every model; what is known of who is down or unsure may be wrong.
+            let is_plain = able.all(|server| {
+                let engine = &engines[server];
+                let is_known = !self.is_up[server] || self.is_sure(server, engine);
+                is_known && !engine.server.swaps_freely() && !engine.holds(model)
+            });
+            if !is_plain {
                 continue;
             }
-            let wanted = |model: usize| !self.lines[model].fresh.is_empty();
-            if let Some(resident) = engine.residents.iter().find(|resident| wanted(resident.model)) {
-                let name = &engine.server.name;
-                let views = scheduler.backends(now);
-                let is_leaving =
-                    views.iter().any(|view| &view.name == name && view.next.starts_with(LEAVING));
-                if !is_leaving {
-                    let model = resident.model;
-                    return Err(format!("P4: {name} holds model {model}, which is waited for, and rests"));
+            for server in self.instance.able(model).filter(|server| self.is_up[*server]) {
+                let engine = &engines[server];
+                let has_work =
+                    engine.residents.iter().any(|resident| !self.lines[resident.model].fresh.is_empty());
+                if !has_work {
+                    let expected_s =
+                        |model| scheduler.expected_load_s(backend_of(server), &model_name(model));
+                    self.lingers.rests(now, (server, engine), (model, oldest), expected_s)?;
                 }
             }
         }
@@ -328,105 +443,5 @@ impl<'a> Audit<'a> {
     pub(super) fn over(&self, came: usize) -> Result<(), String> {
         let ended = self.came.iter().filter(|(number, _)| self.books[*number].has_ended).count();
         if ended == came { Ok(()) } else { Err(format!("P1: {ended} of {came} requests have ended")) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::draw::Flavour;
-    use super::*;
-
-    /// An instance with two able servers for its first request's model, and the auditor of a run of it, both servers up.
-    fn with_audit(check: impl FnOnce(&Instance, &mut Audit<'_>, &[Engine<'_>])) {
-        let mut instance = Instance::random(1, Flavour::Plain);
-        let mut other = instance.servers[0].clone();
-        other.name.push('b');
-        instance.servers.truncate(1);
-        instance.servers.push(other);
-        instance.servers.iter_mut().for_each(|server| server.can.fill(true));
-        instance.requests.iter_mut().for_each(|job| (job.model, job.client) = (0, 0));
-        let setting = Setting::new(Strategy::DeferredModelThenCapable);
-        let mut audit = Audit::new(&instance, &setting);
-        (0..2).for_each(|server| audit.known_up(server, true));
-        let engines: Vec<Engine<'_>> =
-            instance.servers.iter().map(|server| Engine::new(server, [0; 3], 0.0)).collect();
-        check(&instance, &mut audit, &engines);
-    }
-
-    fn complains(word: &str, found: Result<(), String>) {
-        let complaint = found.expect_err("it is wrong");
-        assert!(complaint.starts_with(word), "{complaint}");
-    }
-
-    #[test]
-    fn each_broken_promise_is_named() {
-        with_audit(|_, audit, engines| {
-            audit.arrived(Time(0), 0);
-            audit.arrived(Time(1), 1);
-            complains("P6", audit.granted(Time(2), 1, 0, 1, engines));
-            complains("P1", audit.granted(Time(2), 0, 0, 2, engines));
-            complains("P16", audit.granted(Time(2), 5, 0, 1, engines));
-            assert_eq!(audit.granted(Time(2), 0, 0, 1, engines), Ok(()));
-            complains("P16", audit.granted(Time(2), 0, 0, 2, engines));
-            audit.failed(Time(3), 0, 0, false);
-            complains("P13", audit.granted(Time(4), 0, 0, 2, engines));
-            assert_eq!(audit.granted(Time(4), 0, 1, 2, engines), Ok(()));
-            audit.known_up(1, false);
-            complains("P2", audit.granted(Time(4), 1, 1, 1, engines));
-            audit.left(1);
-            complains("P16", audit.granted(Time(4), 1, 0, 1, engines));
-            complains("P1", audit.over(2));
-        });
-    }
-
-    #[test]
-    fn a_model_that_is_waited_for_must_not_go() {
-        with_audit(|_, audit, _| {
-            audit.arrived(Time(0), 0);
-            complains("P5", audit.loaded(Time(1), 0, Load { model: 1, evicted: Some(0) }));
-            audit.explained(0, 1, "claim_overdue");
-            assert_eq!(audit.loaded(Time(1), 0, Load { model: 1, evicted: Some(0) }), Ok(()));
-        });
-    }
-
-    #[test]
-    fn two_claims_of_one_model_are_one_too_many() {
-        let view = |next: &str| BackendView { next: next.to_owned(), ..empty_view() };
-        complains(
-            "P11",
-            claims_are_single(&[view("leaving a for c, waited 4:02"), view("leaving b for c, waited 0:01")]),
-        );
-        assert_eq!(
-            claims_are_single(&[view("leaving a for c, waited 4:02"), view("leaving c for b, waited 0:01")]),
-            Ok(())
-        );
-    }
-
-    fn empty_view() -> BackendView {
-        BackendView {
-            name: String::new(),
-            kind: ipc_proto::spec::BackendKind::Fake,
-            url: String::new(),
-            priority: 0,
-            health: String::new(),
-            reason: String::new(),
-            draining: false,
-            worker_pid: None,
-            generation: 0,
-            worker: String::new(),
-            slots_used: 0,
-            lent: 0,
-            slots: 0,
-            max_models: None,
-            current_model: String::new(),
-            loading: false,
-            turns: Vec::new(),
-            next: String::new(),
-            loaded_models: None,
-            models: Vec::new(),
-            queued: 0,
-            failures: 0,
-            swaps: 0,
-        }
     }
 }

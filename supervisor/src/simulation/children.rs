@@ -175,7 +175,10 @@ impl<L: Laws> World<'_, L> {
         let victim = self.victims.remove(&(server, job.model)).flatten();
         let load = self.engines[server].take(now, &order, victim)?;
         if let (Some(load), Some(audit)) = (load, &mut self.audit) {
-            audit.loaded(now, server, load)?;
+            let scheduler = &self.scheduler;
+            let expected_s = |model| scheduler.expected_load_s(backend_of(server), &model_name(model));
+            let ready = self.engines[server].ready_at(load.model);
+            audit.loaded(now, server, (load, ready), expected_s)?;
         }
         self.replan(server);
         Ok(())
@@ -285,6 +288,9 @@ impl<L: Laws> World<'_, L> {
     }
 
     pub(super) fn server_goes_away(&mut self, server: usize) {
+        if let Some(audit) = &mut self.audit {
+            audit.went_away(server);
+        }
         for run in self.engines[server].crash(self.now) {
             let failure = Failure::new(FailureKind::Unreachable, "the connection broke");
             self.attempt_fails(run.job, server, run.grant, failure, self.now.since(run.called));

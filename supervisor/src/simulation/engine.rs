@@ -19,6 +19,14 @@ pub(crate) struct Resident {
     last_used: Time,
 }
 
+#[cfg(test)]
+impl Resident {
+    /// A model that has been there from the start.
+    pub(super) fn ready(model: usize) -> Self {
+        Self { model, ready_at: Time::default(), last_used: Time::default() }
+    }
+}
+
 /// A request at work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
@@ -239,7 +247,8 @@ impl<'a> Engine<'a> {
         next.min()
     }
 
-    fn ready_at(&self, model: usize) -> Time {
+    /// When `model` is in memory; now if it is not even on its way.
+    pub(crate) fn ready_at(&self, model: usize) -> Time {
         let resident = self.residents.iter().find(|resident| resident.model == model);
         resident.map_or(self.now, |resident| resident.ready_at)
     }

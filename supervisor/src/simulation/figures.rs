@@ -1,5 +1,7 @@
 //! The figures of a run: how long requests waited, what it cost, how fair it was.
 
+use std::collections::BTreeMap;
+
 use super::course::{Course, Fate, Lot};
 use super::engine::seconds;
 use super::instance::Instance;
@@ -100,6 +102,21 @@ impl Figures {
     }
 }
 
+/// The mean times from arrival to completion of two runs of one instance over the requests that both answered, in seconds;
+/// `None` if those are less than half of what either answered: then the two are not alike enough to be compared.
+pub fn flows(one: &Course, other: &Course) -> Option<(f64, f64)> {
+    let answered = |course: &Course| -> BTreeMap<usize, f64> {
+        let done = course.lots.iter().filter(|lot| lot.fate == Fate::Done);
+        done.map(|lot| (lot.job, seconds(lot.ended.since(lot.arrived)))).collect()
+    };
+    let (one, other) = (answered(one), answered(other));
+    let both: Vec<(f64, f64)> =
+        one.iter().filter_map(|(job, flow)| Some((*flow, *other.get(job)?))).collect();
+    let is_alike = !both.is_empty() && both.len() * 2 >= one.len().max(other.len());
+    let of = |side: fn(&(f64, f64)) -> f64| mean(&both.iter().map(side).collect::<Vec<_>>());
+    is_alike.then(|| (of(|it| it.0), of(|it| it.1)))
+}
+
 /// The arithmetic mean; 0 of nothing.
 pub(crate) fn mean(of: &[f64]) -> f64 {
     if of.is_empty() { 0.0 } else { of.iter().sum::<f64>() / number(of.len()) }
@@ -144,6 +161,30 @@ pub(crate) fn number(count: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
+
+    #[test]
+    fn only_what_both_answered_is_compared() {
+        let lot = |job: usize, ended: u64, fate: Fate| {
+            let (arrived, ended) = (Time(0), Time(ended * 1_000_000));
+            Lot { job, arrived, started: Some(arrived), ended, fate, server: Some(0), attempts: 1 }
+        };
+        let course = |lots: Vec<Lot>| Course {
+            lots,
+            loads: 0,
+            loading_s: 0.0,
+            longest_load_s: 0.0,
+            decisions: Vec::new(),
+            events: 0,
+            longest_without_server_us: 0,
+        };
+        let one = course(vec![lot(0, 2, Fate::Done), lot(1, 90, Fate::Done)]);
+        let other = course(vec![lot(0, 4, Fate::Done), lot(1, 5, Fate::Failed)]);
+        let nobody = course(vec![lot(0, 1, Fate::GaveUp), lot(1, 1, Fate::GaveUp)]);
+        let (here, there) = flows(&one, &other).expect("half of it is in both");
+        assert!((here - 2.0).abs() < 1e-9 && (there - 4.0).abs() < 1e-9);
+        assert_eq!(flows(&one, &nobody), None);
+    }
 
     #[test]
     fn percentiles_lie_between_neighbours() {

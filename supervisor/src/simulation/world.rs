@@ -108,6 +108,15 @@ pub fn run_under_laws<L: Laws>(instance: &Instance, setting: &Setting) -> Result
     Ok(world.course)
 }
 
+/// Like [`run`], and looks after the invariants as if the run were under `promised`: to show that a broken one is noticed.
+#[doc(hidden)]
+pub fn run_promising(instance: &Instance, setting: &Setting, promised: &Setting) -> Result<Course, String> {
+    let mut world = World::<Sound>::new(instance, setting);
+    world.audit = Some(Audit::new(instance, promised));
+    world.run().map_err(|wrong| world.told_wrong(setting, &wrong))?;
+    Ok(world.course)
+}
+
 /// Like [`run`], and returns the record of it, too.
 pub fn run_on_record(instance: &Instance, setting: &Setting) -> Result<(Course, Record), String> {
     let mut world = World::<Sound>::new(instance, setting);

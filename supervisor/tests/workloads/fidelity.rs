@@ -8,7 +8,7 @@ use super::{archive, figures};
 /// How far a mean wait may be from the reference, as a part of it.
 pub(crate) const TOLERANCE: f64 = 0.05;
 /// So many draws decide where one is off.
-const DRAWS: u64 = 8;
+pub(crate) const DRAWS: u64 = 8;
 /// How much the mean wait of a workload's three instances differs from one draw of the loads' noise, and of the lots, to
 /// the next, as a part of it: the standard deviation over eight draws, for the lots over sixteen. The
 /// reference is one draw. The row without a name is for every subject.

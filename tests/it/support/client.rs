@@ -161,6 +161,13 @@ impl Stream {
         }
     }
 
+    /// The next bytes as they come; `None` at the end, honest or not. They stay part of the whole answer.
+    pub(crate) fn next_piece(&mut self) -> Option<Vec<u8>> {
+        let piece = self.body.next(&mut self.connection).ok().flatten()?;
+        self.read.extend_from_slice(&piece);
+        Some(piece)
+    }
+
     /// Reads to the end: the whole answer, also what was read before.
     pub(crate) fn rest(mut self) -> Answer {
         let (more, complete) = self.body.read_all(&mut self.connection);

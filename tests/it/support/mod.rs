@@ -5,7 +5,9 @@ pub(crate) mod command;
 pub(crate) mod engine;
 pub(crate) mod http;
 pub(crate) mod instance;
+pub(crate) mod replay;
 pub(crate) mod script;
+pub(crate) mod speaker;
 pub(crate) mod upstream;
 pub(crate) mod wait;
 

@@ -64,7 +64,12 @@ impl Script {
 
     /// The head of a stream of events, and nothing yet.
     pub(crate) fn stream_head() -> Self {
-        let headers = [("content-type", "text/event-stream")];
+        Self::head_of("text/event-stream")
+    }
+
+    /// The head of a stream of this media type, and nothing yet.
+    pub(crate) fn head_of(content_type: &str) -> Self {
+        let headers = [("content-type", content_type)];
         Self(vec![Step::Write(head(200, &headers, &[("transfer-encoding", "chunked")]))])
     }
 

@@ -11,13 +11,16 @@ use super::{Interrupt, Pump, Verdict};
 use crate::source::Packing;
 use crate::status::{self, Class};
 use crate::upstream::Reply;
-use crate::{clock, headers};
+use crate::{clock, headers, key};
 
 /// How much of a failed answer is read for its message, and for how long.
 const FAILURE_BODY: usize = 16 * 1024;
 const FAILURE_BODY_MS: u64 = 500;
 /// How much of a refusal is read to be told in other words.
 const REFUSAL_BODY: usize = 1 << 20;
+
+/// The most of a backend's words that a client is told, in bytes.
+const LONGEST_QUOTE: usize = 1024;
 
 /// The media type of errors.
 const JSON: &str = "application/json";
@@ -37,7 +40,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
 
     /// A failure of the backend; `detail` may hold what it said.
     pub(super) fn failure(&self, kind: FailureKind, detail: &str) -> Failure {
-        let detail = self.upstream.without_key(detail);
+        let detail = key::without_callers(&self.open.headers, detail);
+        let detail = self.upstream.without_key(&detail);
         let failure = Failure::new(kind, format!("{}: {detail}", self.upstream.spec.base_url));
         Failure { upstream_status: self.account.upstream_status, ..failure }
     }
@@ -59,17 +63,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
             }
         }
         let location = reply.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-        let why = match (location, status::message_in(&text)) {
+        let said = status::message_in(&text);
+        let why = match (location, &said) {
             (Some(location), _) => format!(", to {location}"),
             (None, Some(message)) => format!(": {message}"),
             (None, None) => String::new(),
         };
         let failure = self.failure(kind, &format!("answered {}{why}", reply.status));
+        let failure = self.quoting(failure, said.as_deref().unwrap_or_default());
         Ok(Verdict::Failed(failure.with_retry_after_ms(status::retry_after_ms(&reply.headers))))
     }
 
-    /// A refusal in the words of the dialect `spoken`, told in the client's.
-    pub(super) async fn declined(&mut self, mut reply: Reply, spoken: Dialect) -> Result<Verdict, Interrupt> {
+    /// `failure`, told to the client in the backend's own words: a limit that is reached or a want of memory is for
+    /// whoever asked to know. Our key is not among them.
+    fn quoting(&self, failure: Failure, said: &str) -> Failure {
+        let said = self.upstream.hiding_key(said.trim());
+        let told = &said[..said.floor_char_boundary(LONGEST_QUOTE)];
+        if told.is_empty() { failure } else { failure.telling(told, None) }
+    }
+
+    /// The body of a refusal, so much of it as can be told; empty if it cannot be read.
+    pub(super) async fn refusal(&mut self, reply: &mut Reply) -> Result<Vec<u8>, Interrupt> {
         let mut body = Vec::new();
         while body.len() < REFUSAL_BODY && !reply.body.is_over() {
             self.wait_for_next_piece();
@@ -82,27 +96,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
         if reply.body.packing() == Packing::Opaque {
             body.clear();
         }
+        Ok(body)
+    }
+
+    /// A refusal with `body`, in the words of the dialect `spoken`, told in the client's.
+    pub(super) fn declined(&mut self, reply: &Reply, body: &[u8], spoken: Dialect) -> Verdict {
         let ours = self.open.endpoint.dialect();
-        let body = self.upstream.hiding_key(&String::from_utf8_lossy(&body)).into_owned();
+        let body = self.upstream.hiding_key(&String::from_utf8_lossy(body)).into_owned();
         let told = error::retold(spoken, ours, reply.status, body.as_bytes(), self.open.label.as_str());
         let status = error::status_for(ours, reply.status);
         let headers = headers::of_translated(&reply.headers, JSON);
         self.commit(status, headers, Some(told.len() as u64), false);
         self.put_chunk(&told);
-        Ok(Verdict::Declined)
+        Verdict::Declined
     }
 
     /// The backend put an error into the stream. Before any content it counts like the status that fits it; after
     /// that the stream has broken, and the frontend tells the client.
     pub(super) fn told_inside(&mut self, error: &BackendError) -> Verdict {
         let said = format!("said in the stream: {}", error.message);
-        if self.progress.has_begun() {
-            return self.failed_with(FailureKind::Broken, &said);
-        }
-        match (status::class_in_stream(error.status), error.status) {
-            (Class::Failed(kind), _) => self.failed_with(kind, &said),
-            (_, status) => self.declined_inside(status.unwrap_or(400), &error.message),
-        }
+        let class = status::class_in_stream(error.status);
+        let kind = match class {
+            // What is to be done then, a client knows from the type: to wait.
+            Class::Failed(FailureKind::Overloaded) => FailureKind::Overloaded,
+            _ if self.progress.has_begun() => FailureKind::Broken,
+            Class::Failed(kind) => kind,
+            _ => return self.declined_inside(error.status.unwrap_or(400), &error.message),
+        };
+        self.failed_inside(kind, error, &said)
     }
 
     /// A whole answer that cannot be told in the client's dialect, or tells of an error in the place of an answer.
@@ -110,9 +131,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
         let said = format!("said in the answer: {}", error.message);
         match (status::class_in_stream(error.status), error.status) {
             (_, None) => self.failed_with(FailureKind::Malformed, &said),
-            (Class::Failed(kind), _) => self.failed_with(kind, &said),
+            (Class::Failed(kind), _) => self.failed_inside(kind, error, &said),
             (_, Some(status)) => self.declined_inside(status, &error.message),
         }
+    }
+
+    /// A failure in the place of an answer: it says what the status would have been.
+    fn failed_inside(&self, kind: FailureKind, error: &BackendError, said: &str) -> Verdict {
+        let failure = self.failure(kind, said);
+        let upstream_status = error.status.or(failure.upstream_status);
+        Verdict::Failed(self.quoting(Failure { upstream_status, ..failure }, &error.message))
     }
 
     /// A refusal that came as an event is passed on as the answer that it should have been.

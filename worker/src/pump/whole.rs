@@ -1,6 +1,7 @@
 //! Whole answers: passed on as they are, or translated when all of one is there.
 
 use dialect::watch::usage_in_body;
+use dialect::{Dialect, Endpoint};
 use http::header;
 use ipc_proto::failure::FailureKind;
 use serde::de::IgnoredAny;
@@ -65,17 +66,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
     fn end_whole(&mut self, reply: &Reply, good: Verdict, must_be_json: bool, total: u64) -> Verdict {
         let gathered = std::mem::take(&mut self.connection.gathered);
         if must_be_json {
-            if !is_json_object(&gathered) {
+            let is_answer =
+                is_json_object(&gathered) || self.open.stream && is_of_lines(self.open.endpoint, &gathered);
+            if !is_answer {
                 return self.failed_with(self.kind_of_break(), "the answer is no JSON object");
             }
             self.account.usage = usage_in_body(self.open.endpoint, &gathered);
         }
         if !self.progress.has_begun() {
+            let hidden = self.without_our_key(&good, &gathered);
+            let (body, total) = hidden.as_ref().map_or((&gathered, total), |body| (body, body.len() as u64));
             self.commit(reply.status, headers::for_client(&reply.headers), Some(total), false);
-            self.put_chunk(&gathered);
+            self.put_chunk(body);
         }
         self.connection.gathered = gathered;
         good
+    }
+
+    /// What a refusal comes to that repeats our key: some do, and it is none of the client's business.
+    fn without_our_key(&self, good: &Verdict, body: &[u8]) -> Option<Vec<u8>> {
+        let text = std::str::from_utf8(body).ok().filter(|_| matches!(good, Verdict::Declined))?;
+        let hidden = self.upstream.hiding_key(text);
+        (hidden != text).then(|| hidden.into_owned().into_bytes())
     }
 
     /// A whole answer, told in the client's dialect when all of it is there; as a stream if the client `wants_stream`.
@@ -126,6 +138,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
 fn announced_length(reply: &Reply) -> Option<u64> {
     let length = reply.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
     length.filter(|_| reply.body.packing() != Packing::Known)
+}
+
+/// Whether `body` is a stream of lines of Ollama's that came in one piece.
+fn is_of_lines(endpoint: Endpoint, body: &[u8]) -> bool {
+    let is_line = |line: &[u8]| line.trim_ascii().is_empty() || is_json_object(line);
+    endpoint.dialect() == Dialect::Ollama
+        && body.starts_with(b"{")
+        && body.split(|&byte| byte == b'\n').all(is_line)
 }
 
 fn is_json_object(body: &[u8]) -> bool {

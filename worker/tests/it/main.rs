@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod backends_words;
+#[cfg(test)]
 mod calls;
 #[cfg(test)]
 mod control;

@@ -134,3 +134,49 @@ async fn what_no_translation_can_do_is_said_and_the_backend_is_left_alone() {
         assert_eq!((finished.ending, finished.upstream_status), (Ending::Failed(failure), None));
     }
 }
+
+#[tokio::test]
+async fn a_refusal_that_repeats_our_key_is_passed_on_without_it() {
+    let backend = Backend::start().await;
+    let key = ipc_proto::spec::Credential::Bearer(ipc_proto::secret::Secret::new("ours"));
+    let supervisor = backend.worker(|spec| spec.credential = Some(key)).await;
+    let mut frontend = supervisor.frontend().await;
+    frontend.chat(1).await;
+    backend.exchange().await.json(401, r#"{"error":{"message":"Incorrect API key provided: ours."}}"#).await;
+    let answered = frontend.answer().await;
+    assert_eq!(answered.text(), r#"{"error":{"message":"Incorrect API key provided: [secret]."}}"#);
+    let head = answered.head.as_ref().unwrap();
+    assert_eq!((head.status, head.body_bytes), (401, Some(answered.body.len() as u64)));
+}
+
+#[tokio::test]
+async fn lines_in_one_piece_are_an_answer_to_whoever_asked_for_a_stream() {
+    let lines = "{\"message\":{\"content\":\"a\"},\"done\":false}\n{\"done\":true}\n";
+    for (stream, is_answer) in [(true, true), (false, false)] {
+        let backend = Backend::start().await;
+        let supervisor = backend.worker(|spec| spec.dialects = vec![dialect::Dialect::Ollama]).await;
+        let mut frontend = supervisor.frontend().await;
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#;
+        frontend.send(open(1, dialect::Endpoint::OllamaChat, stream, body), body).await;
+        backend.exchange().await.json(200, lines).await;
+        let answered = frontend.answer().await;
+        assert_eq!(answered.failure.is_none(), is_answer, "{stream}");
+        assert_eq!(answered.text(), if is_answer { lines } else { "" });
+    }
+}
+
+#[tokio::test]
+async fn a_stream_in_another_framing_than_promised_is_no_answer() {
+    let backend = Backend::start().await;
+    let supervisor = backend.worker(|spec| spec.dialects = vec![dialect::Dialect::Gemini]).await;
+    let mut frontend = supervisor.frontend().await;
+    let body = br#"{"contents":[{"parts":[{"text":"hello"}]}]}"#;
+    // A list was asked for.
+    frontend.send(open(1, dialect::Endpoint::GenerateContent, true, body), body).await;
+    let mut exchange = backend.exchange().await;
+    exchange.begin_stream().await;
+    exchange.write("data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}\n\n").await;
+    let failure = frontend.failure().await;
+    assert_eq!(failure.kind, ipc_proto::failure::FailureKind::Malformed);
+    exchange.closed_by_worker().await;
+}

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use crate::support::{Answered, Backend, DONE, Exchange, Frontend, Supervisor, chunk, header, open};
 
 /// A worker for a backend that speaks only `dialect`, and a frontend's connection to it.
-async fn house(dialect: Dialect, edit: impl FnOnce(&mut WorkerSpec)) -> (Backend, Supervisor, Frontend) {
+pub(crate) async fn house(
+    dialect: Dialect,
+    edit: impl FnOnce(&mut WorkerSpec),
+) -> (Backend, Supervisor, Frontend) {
     let backend = Backend::start().await;
     let supervisor = backend
         .worker(|spec| {
@@ -25,7 +28,7 @@ async fn house(dialect: Dialect, edit: impl FnOnce(&mut WorkerSpec)) -> (Backend
 }
 
 /// A message that an Anthropic client sends.
-fn message(stream: bool) -> Vec<u8> {
+pub(crate) fn message(stream: bool) -> Vec<u8> {
     let body = json!({
         "model": "alias", "max_tokens": 9, "stream": stream,
         "messages": [{"role": "user", "content": "hello"}],
@@ -33,18 +36,20 @@ fn message(stream: bool) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn messages(grant: u64, stream: bool, body: &[u8]) -> Open {
+/// An attempt at such a message for the model `real`.
+pub(crate) fn messages(grant: u64, stream: bool, body: &[u8]) -> Open {
     let mut asked = open(grant, Endpoint::Messages, stream, body);
     (asked.model, asked.renamed) = (ModelName::new("real"), true);
     asked
 }
 
-fn sent(exchange: &Exchange) -> Value {
+/// What the backend was sent.
+pub(crate) fn sent(exchange: &Exchange) -> Value {
     serde_json::from_slice(&exchange.body).unwrap()
 }
 
 /// An Anthropic client's stream from a backend that speaks OpenAI's dialect and says `pieces`.
-async fn streamed(pieces: &[&str]) -> (Answered, Finished) {
+pub(crate) async fn streamed(pieces: &[&str]) -> (Answered, Finished) {
     let (backend, mut supervisor, mut frontend) = house(Dialect::OpenAi, |_| {}).await;
     let body = message(true);
     frontend.send(messages(1, true, &body), &body).await;

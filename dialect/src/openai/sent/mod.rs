@@ -7,7 +7,6 @@ mod contents;
 mod engines;
 mod names;
 mod settings;
-mod strictness;
 mod tools;
 mod turns;
 

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::Dialect;
-use crate::hub::{Extra, Fields, Format, Json, Said, Unfit, ids};
+use crate::hub::{Extra, Fields, Format, Json, Said, Unfit, ids, strictness};
 use crate::openai::object::Object;
 use crate::responses::model::{self, Thinks};
 use crate::translate::{Engine, FormatMode};
@@ -52,22 +52,23 @@ pub(super) fn write(task: &mut Task<'_>, body: &mut Object) {
     let limit = if engine == Engine::Provider && !is_bare { "max_completion_tokens" } else { "max_tokens" };
     put(body, limit, request.max_tokens.as_ref());
     let sampling = &request.sampling;
-    put(body, "temperature", sampling.temperature.as_ref());
-    put(body, "top_p", sampling.top_p.as_ref());
-    put(body, "frequency_penalty", sampling.frequency_penalty.as_ref());
-    put(body, "presence_penalty", sampling.presence_penalty.as_ref());
-    put(body, "seed", sampling.seed.as_ref());
-    write_stop(task, body);
-    put(body, "n", sampling.n.as_ref());
-    if is_bare {
-        let candidates = sampling.top_logprobs.as_ref().map(|said| said.value);
-        let is_wanted = sampling.logprobs.as_ref().is_some_and(|said| said.value);
-        body.put_some("logprobs", candidates.or(is_wanted.then_some(1)).as_ref());
+    let is_drawn = is_bare || !task.is_thinking();
+    if is_drawn {
+        put(body, "temperature", sampling.temperature.as_ref());
+        put(body, "top_p", sampling.top_p.as_ref());
+        put(body, "frequency_penalty", sampling.frequency_penalty.as_ref());
+        put(body, "presence_penalty", sampling.presence_penalty.as_ref());
     } else {
-        put(body, "logprobs", sampling.logprobs.as_ref());
-        put(body, "top_logprobs", sampling.top_logprobs.as_ref());
+        task.lose_drawing();
     }
-    task.put_if(engine != Engine::Ollama, body, "logit_bias", sampling.logit_bias.as_ref());
+    put(body, "seed", sampling.seed.as_ref());
+    if is_drawn {
+        write_stop(task, body);
+    }
+    put(body, "n", sampling.n.as_ref());
+    if is_drawn {
+        write_chances(task, body);
+    }
     // Ollama's own API takes them; its API of this dialect passes over them.
     let takes_engine = engine.is_local() && engine != Engine::Ollama;
     let penalty = if engine == Engine::Vllm { "repetition_penalty" } else { "repeat_penalty" };
@@ -89,6 +90,33 @@ fn put<T: serde::Serialize>(body: &mut Object, name: &str, said: Option<&Said<T>
 }
 
 impl Task<'_> {
+    /// Whether the model is one of OpenAI's that thinks: it refuses any setting of how its tokens are drawn.
+    fn is_thinking(&self) -> bool {
+        let wanted = self.request.reasoning.as_ref().and_then(|said| said.value.wanted());
+        self.engine == Engine::Provider && model::is_thinking(&self.terms.model, wanted)
+    }
+
+    /// Names the settings that a model which thinks refuses, where they are not what it does anyway.
+    fn lose_drawing(&mut self) {
+        let sampling = &self.request.sampling;
+        let differs = |said: &Option<Said<f64>>, usual: f64| {
+            let said = said.as_ref().filter(|said| (said.value - usual).abs() > f64::EPSILON);
+            said.map(|said| said.at.clone())
+        };
+        let lost = [
+            differs(&sampling.temperature, 1.0),
+            differs(&sampling.top_p, 1.0),
+            differs(&sampling.frequency_penalty, 0.0),
+            differs(&sampling.presence_penalty, 0.0),
+            sampling.stop.as_ref().filter(|said| !said.value.is_empty()).map(|said| said.at.clone()),
+            sampling.logprobs.as_ref().filter(|said| said.value).map(|said| said.at.clone()),
+            sampling.logit_bias.as_ref().map(|said| said.at.clone()),
+        ];
+        for at in lost.into_iter().flatten() {
+            self.losses.add(at, "the model thinks, and takes no such setting");
+        }
+    }
+
     /// Puts the member if the server takes it; else it is lost.
     fn put_if<T: serde::Serialize>(
         &mut self,
@@ -103,6 +131,20 @@ impl Task<'_> {
             None => {}
         }
     }
+}
+
+/// How likely tokens were, or are to be.
+fn write_chances(task: &mut Task<'_>, body: &mut Object) {
+    let sampling = &task.request.sampling;
+    if task.request.bare.is_some() {
+        let candidates = sampling.top_logprobs.as_ref().map(|said| said.value);
+        let is_wanted = sampling.logprobs.as_ref().is_some_and(|said| said.value);
+        body.put_some("logprobs", candidates.or(is_wanted.then_some(1)).as_ref());
+    } else {
+        put(body, "logprobs", sampling.logprobs.as_ref());
+        put(body, "top_logprobs", sampling.top_logprobs.as_ref());
+    }
+    task.put_if(task.engine != Engine::Ollama, body, "logit_bias", sampling.logit_bias.as_ref());
 }
 
 fn write_stop(task: &mut Task<'_>, body: &mut Object) {
@@ -152,6 +194,13 @@ fn write_caller(task: &mut Task<'_>, body: &mut Object) {
 fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
     let Some(said) = &task.request.reasoning else { return };
     let (reasoning, engine) = (&said.value, task.engine);
+    let (is_provider, model) = (engine == Engine::Provider, &task.terms.model);
+    if is_provider && model::thinks(model) == Thinks::Never {
+        if reasoning.wanted() == Some(true) {
+            task.losses.add(&said.at, "the model does not think");
+        }
+        return;
+    }
     let said_none = reasoning.effort.as_deref() == Some("none");
     let effort = match reasoning.as_effort() {
         Some("none") if engine == Engine::Provider && model::thinks(&task.terms.model) == Thinks::Always => {
@@ -173,6 +222,7 @@ fn write_reasoning(task: &mut Task<'_>, body: &mut Object) {
     let word = effort.map(|word| match (word, engine.is_local()) {
         ("minimal", true) => "low",
         ("xhigh" | "max", true) => "high",
+        _ if is_provider => model::effort(model, word),
         ("max", false) => "xhigh",
         _ => word,
     });
@@ -257,7 +307,9 @@ fn write_format(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit> {
             inner.put("name", &names::name(name));
             inner.put_some("description", description.as_deref());
             inner.put("schema", schema);
-            inner.put_some("strict", task.strictness(*strict, Some(schema), &said.at).as_ref());
+            let (request, engine) = (task.request, task.engine);
+            let strict = strictness::sent(request, engine, *strict, Some(schema), &said.at, task.losses);
+            inner.put_some("strict", strict.as_ref());
         }
     }
     outer.put("type", "json_schema");

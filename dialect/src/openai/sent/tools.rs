@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::hub::{Fields, Function, Json, Said, Tool, ToolChoice, ToolKind, Unfit, custom_tools};
+use crate::hub::{Fields, Function, Json, Said, Tool, ToolChoice, ToolKind, Unfit, custom_tools, strictness};
 use crate::openai::object::Object;
 use crate::translate::Engine;
 
@@ -28,7 +28,8 @@ pub(super) fn write(task: &mut Task<'_>, body: &mut Object) -> Result<(), Unfit>
                 .as_ref()
                 .is_some_and(|names| !names.iter().any(|name| name_of(tool) == Some(name))) => {}
             ToolKind::Function(function) => {
-                let strict = task.strictness(function.strict, function.parameters.as_ref(), &tool.at);
+                let (wish, schema) = (function.strict, function.parameters.as_ref());
+                let strict = strictness::sent(task.request, task.engine, wish, schema, &tool.at, task.losses);
                 tools.push(function_tool(function, strict));
             }
             ToolKind::Custom { name, description, format } => {

@@ -225,10 +225,16 @@ impl Turns {
     fn answer(&mut self, task: &mut Task<'_>, message: &Message) {
         let (mut text, mut thoughts, mut refusal) = (String::new(), String::new(), String::new());
         let mut calls = Vec::new();
+        let mut was_foreign = false;
         self.called.clear();
         for part in &message.parts {
             match &part.kind {
-                PartKind::Text { text: words, .. } | PartKind::Foreign { text: Some(words), .. } => {
+                PartKind::Text { text: words, .. } => {
+                    text.push_str(if was_foreign && !words.is_empty() { "\n" } else { "" });
+                    text.push_str(words);
+                }
+                PartKind::Foreign { text: Some(words), .. } => {
+                    text.push_str(if text.is_empty() { "" } else { "\n" });
                     text.push_str(words);
                 }
                 PartKind::Refusal(words) if task.engine.is_local() => text.push_str(words),
@@ -241,6 +247,7 @@ impl Turns {
                 }
                 _ => task.losses.add(&part.at, "the model says only text here"),
             }
+            was_foreign = matches!(part.kind, PartKind::Foreign { .. });
         }
         self.has_omitted = text.is_empty() && refusal.is_empty() && calls.is_empty();
         if self.has_omitted {

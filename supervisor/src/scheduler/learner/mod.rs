@@ -89,6 +89,11 @@ impl Learner {
         index
     }
 
+    /// The index of `model`, if it is known.
+    pub fn known(&self, model: &ModelName) -> Option<LearnedModel> {
+        self.models.get(model).copied()
+    }
+
     /// Takes in a completed attempt.
     pub fn learn(&mut self, observation: &Observation) -> Lesson {
         let Some((row, model, slow)) = self.take(observation) else { return Lesson::default() };

@@ -318,3 +318,17 @@ fn a_dead_worker_takes_its_loans_along() {
     house.pass(2000);
     assert_eq!((house.grant_of(second).0, house.record(second).attempts), (worker(2), 2));
 }
+
+#[test]
+fn what_came_under_a_loan_is_explained_by_it() {
+    let (mut house, loan) = with_a_loan();
+    let id = ask_under(&mut house, loan.grant);
+    let explained = house.scheduler.explain(house.now, &id.to_string()).unwrap();
+    let [decision] = &explained.decisions[..] else { panic!("{explained:?}") };
+    assert_eq!((decision.chosen.as_str(), decision.reason.as_str()), ("a", "loaded"));
+    assert!(decision.candidates[0].verdict.starts_with("lent a slot ahead"), "{decision:?}");
+    let (mut house, _) = with_a_loan();
+    let asked = house.ask("m");
+    let explained = house.scheduler.explain(house.now, &asked.to_string()).unwrap();
+    assert!(explained.decisions.iter().all(|it| !it.candidates[0].verdict.starts_with("lent")));
+}

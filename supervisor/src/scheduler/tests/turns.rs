@@ -179,6 +179,28 @@ fn the_class_of_a_key_counts_unless_the_request_names_one() {
 }
 
 #[test]
+fn a_client_may_be_promised_a_shorter_wait_of_its_own() {
+    let claims_after = |key: u32, milliseconds: u64| {
+        let mut promised = turns(vec![backend("a", 1, &["m", "n"])]);
+        let hasty = Client { name: "hasty".to_owned(), max_wait_ms: Some(100_000), ..Client::default() };
+        promised.clients.insert(KeyId(1), hasty);
+        let mut house = House::of(promised);
+        let first = house.ask("m");
+        house.work(first, 10_000, 5000);
+        let running = house.ask("m");
+        house.come(running);
+        house.ask("m");
+        of(&mut house, key, "n");
+        house.pass(milliseconds);
+        house.view("a").next
+    };
+    assert_eq!(claims_after(1, 99_000), "");
+    assert!(claims_after(1, 101_000).starts_with("leaving m for n"), "its own wait is over");
+    assert_eq!(claims_after(0, 101_000), "", "the others wait as long as everybody");
+    assert!(claims_after(0, 241_000).starts_with("leaving m for n"));
+}
+
+#[test]
 fn p10_a_second_copy_is_loaded_only_for_a_queue_that_outlasts_the_load() {
     let mut house = House::of(turns(vec![backend("a", 1, &["m"]), backend("b", 2, &["m"])]));
     let first = house.ask("m");
@@ -272,7 +294,9 @@ fn p12_a_backend_lingers_for_quick_follow_ups_and_not_for_ever() {
     let follow_up = house.ask("m");
     assert!(house.runs(follow_up));
     house.work(follow_up, 0, 1000);
-    house.pass(2000);
+    house.pass(1900);
+    assert!(!house.runs(other), "half come within half a second, most within thrice the mean of such pauses");
+    house.pass(300);
     assert!(house.runs(other), "none came in thrice the usual time");
     let counters = house.scheduler.counters();
     assert_eq!((counters.lingers_won, counters.lingers_lost), (1, 1));

@@ -11,10 +11,8 @@ use crate::scheduler::policy::{Board, News, Reason};
 
 /// The memory of a rate of arrival, in seconds.
 const RATE_MEMORY_S: f64 = 300.0;
-/// A pause longer than this says no more than this, in seconds.
-const LONGEST_GAP_S: f64 = 64.0;
-/// The mean pause is that of about so many.
-const GAPS: u32 = 10;
+/// So many pauses are remembered of each model.
+const GAPS: usize = 9;
 
 /// A model that has to make room for another.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -29,6 +27,34 @@ pub(super) struct Leaving {
     pub(super) reason: Reason,
 }
 
+/// The latest pauses of a model, in seconds.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Gaps {
+    latest_s: [f64; GAPS],
+    /// How many there were, of which the latest are kept.
+    seen: usize,
+}
+
+impl Gaps {
+    /// Adds a pause.
+    pub(super) fn add(&mut self, gap_s: f64) {
+        self.latest_s[self.seen % GAPS] = gap_s;
+        self.seen += 1;
+    }
+
+    /// Those that are remembered, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = f64> {
+        self.latest_s.into_iter().take(self.seen)
+    }
+
+    /// The pause that half of them stay below; 0 of none.
+    pub(super) fn median_s(&self) -> f64 {
+        let mut sorted: Vec<f64> = self.iter().collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
 /// What is remembered of a model.
 #[derive(Clone, Copy, Default, Debug)]
 struct ModelMemory {
@@ -39,9 +65,8 @@ struct ModelMemory {
     held: Time,
     /// Whether it had one at the latest decision.
     had_holder: bool,
-    /// The mean pause from "ran dry" to the next arrival, in seconds.
-    gap_s: f64,
-    gaps: u32,
+    /// The latest pauses from "ran dry" to the next arrival.
+    gaps: Gaps,
     /// When it ran dry, if nobody has asked for it since.
     dry: Option<Time>,
 }
@@ -89,9 +114,7 @@ impl Memory {
         model.rate = model.rate_at(now) + 1.0 / RATE_MEMORY_S;
         model.rate_at = now;
         if let Some(dry) = model.dry.take() {
-            let gap = now.seconds_since(dry).min(LONGEST_GAP_S);
-            model.gaps = (model.gaps + 1).min(GAPS);
-            model.gap_s += (gap - model.gap_s) / f64::from(model.gaps);
+            model.gaps.add(now.seconds_since(dry));
         }
     }
 
@@ -135,11 +158,9 @@ impl Memory {
         self.model(plain).rate_at(now)
     }
 
-    /// The mean pause before a follow-up for the name that `plain` stands for, in seconds, and how many were seen,
-    /// up to some.
-    pub(super) fn gap(&self, plain: ModelIx) -> (f64, u32) {
-        let model = self.model(plain);
-        (model.gap_s, model.gaps)
+    /// The pauses before follow-ups for the name that `plain` stands for.
+    pub(super) fn gaps(&self, plain: ModelIx) -> Gaps {
+        self.model(plain).gaps
     }
 
     /// When `model` last had a holder.

@@ -6,33 +6,33 @@
 use serde_json::Value;
 
 use crate::Dialect;
-use crate::hub::Json;
 use crate::translate::Engine;
 
-use super::Task;
+use super::{Json, Losses, Request};
 
 /// What is told where the wish cannot be carried.
 const REASON: &str =
     "OpenAI does not follow this schema to the letter, as it leaves properties optional or open";
 
-impl Task<'_> {
-    /// The wish that `schema`, which stands at `at`, be followed to the letter, as it is sent.
-    pub(super) fn strictness(
-        &mut self,
-        strict: Option<bool>,
-        schema: Option<&Json>,
-        at: &str,
-    ) -> Option<bool> {
-        let is_own = matches!(self.request.origin.dialect(), Dialect::OpenAi | Dialect::Responses);
-        if strict != Some(true) || self.engine != Engine::Provider || is_own {
-            return strict;
-        }
-        if schema.is_some_and(|schema| is_closed(&schema.to_value())) {
-            return strict;
-        }
-        self.losses.add(at, REASON);
-        None
+/// The wish of `request` that `schema`, which stands at `at`, be followed to the letter, as it is sent to OpenAI. Where it
+/// cannot be, that is added to `losses`. Other servers, and OpenAI's own clients, are left alone.
+pub(crate) fn sent(
+    request: &Request,
+    engine: Engine,
+    strict: Option<bool>,
+    schema: Option<&Json>,
+    at: &str,
+    losses: &mut Losses,
+) -> Option<bool> {
+    let is_own = matches!(request.origin.dialect(), Dialect::OpenAi | Dialect::Responses);
+    if strict != Some(true) || engine != Engine::Provider || is_own {
+        return strict;
     }
+    if schema.is_some_and(|schema| is_closed(&schema.to_value())) {
+        return strict;
+    }
+    losses.add(at, REASON);
+    None
 }
 
 /// Whether every object in `schema` requires all its properties and takes no others.
