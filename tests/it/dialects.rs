@@ -206,6 +206,43 @@ fn t100_packed_bodies_are_read_in_every_dialect() {
 }
 
 #[test]
+fn answers_that_a_backend_packs_unasked_are_translated_too() {
+    for (backend, stream) in [(OpenAi, false), (OpenAi, true), (Ollama, true), (Gemini, false)] {
+        let (upstream, instance) = staged(backend);
+        let (kind, text) = if stream {
+            (speaker::content_type(backend), speaker::events(backend, MODEL, &["Hel", "lo"]).concat())
+        } else {
+            ("application/json", speaker::answer(backend, MODEL))
+        };
+        let headers = [("content-type", kind), ("content-encoding", "gzip")];
+        upstream.next(Script::answer(200, &headers, &gzip(text.as_bytes())));
+        let answer = speaker::ask(&instance.client(), Anthropic, MODEL, stream, json!({}));
+        let place = format!("{backend:?}, {stream}: {}", answer.text());
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{place}");
+        let end = if stream { "event: message_stop" } else { r#""text":"Hello""# };
+        assert!(answer.text().contains(end), "{place}");
+        assert_eq!(upstream.seen()[0].head.header("accept-encoding"), Some("identity"));
+    }
+}
+
+#[test]
+fn t108_t109_a_long_body_is_translated_whole_and_its_words_stay_as_they_are() {
+    let (upstream, instance) = staged(OpenAi);
+    let picture = "QUJD".repeat(700_000);
+    let source = json!({ "type": "base64", "media_type": "image/png", "data": picture });
+    let words = r#"say "model":"other" and {"model": "m2"}"#;
+    let content = json!([{ "type": "image", "source": source }, { "type": "text", "text": words }]);
+    let more = json!({ "messages": [{ "role": "user", "content": content }] });
+    let answer = speaker::ask(&instance.client(), Anthropic, MODEL, false, more);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let sent = upstream.seen()[0].json();
+    let parts = &sent["messages"][0]["content"];
+    assert_eq!((&sent["model"], &parts[1]["text"]), (&json!(MODEL), &json!(words)));
+    let url = parts[0]["image_url"]["url"].as_str().unwrap_or_default();
+    assert!(url == format!("data:image/png;base64,{picture}"), "the picture is whole");
+}
+
+#[test]
 fn gemini_streams_are_lists_unless_events_are_asked_for() {
     let path = format!("/v1beta/models/{MODEL}:streamGenerateContent");
     let body = speaker::body(Gemini, MODEL, true, json!({}));

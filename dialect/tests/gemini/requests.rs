@@ -351,5 +351,5 @@ fn code_that_google_ran_and_what_came_of_it_do_not_run_into_each_other() {
     ]});
     let terms = terms("qwen3");
     let asked = scene::ask(Endpoint::GenerateContent, Dialect::OpenAi, &body.to_string(), false, &terms);
-    assert_eq!(asked.json()["messages"][1]["content"], "```python\n1\n```\n```\n1\n```\nOne.");
+    assert_eq!(asked.json()["messages"][1]["content"], "```python\n1\n```\n\n```\n1\n```\n\nOne.");
 }
