@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipc_proto::Role;
 use ipc_proto::link::{self, Inbox, LinkError, Outbox, SendError, Writer};
 use ipc_proto::local::{self, RunDir, Stream};
-use ipc_proto::operator::{Call, Command, HistoryQuery, Refusal, Reply, Response, Snapshot};
+use ipc_proto::operator::{Call, Command, HistoryQuery, Refusal, Reply, Snapshot, ToOperator};
 
 use crate::cli::{Ctl, CtlCommand, HistoryFilter};
 use crate::report::{self, FAILED, Failure, NOT_RUNNING};
@@ -86,6 +86,8 @@ fn query(filter: HistoryFilter) -> HistoryQuery {
         client: filter.client,
         state: filter.state,
         request: filter.id,
+        since_unix_us: None,
+        until_unix_us: None,
     }
 }
 
@@ -141,7 +143,7 @@ impl View {
 /// An operator's link to the instance.
 struct Line {
     outbox: Outbox<Call>,
-    inbox: Inbox<Response, Stream>,
+    inbox: Inbox<ToOperator, Stream>,
     writer: Option<Writer<Stream>>,
 }
 
@@ -166,8 +168,10 @@ impl Line {
             answer = self.inbox.recv() => answer,
             written = writer.run() => Err(written.map_or_else(LinkError::Io, |()| hung_up())),
         };
-        let response = answer.and_then(|response| response.ok_or_else(hung_up)).map_err(CallError::Link)?;
-        response.reply.map_err(CallError::Refused)
+        match answer.and_then(|told| told.ok_or_else(hung_up)).map_err(CallError::Link)? {
+            ToOperator::Answer(response) => response.reply.map_err(CallError::Refused),
+            ToOperator::Event(_) => Err(CallError::Link(hung_up())),
+        }
     }
 
     /// Returns when the instance has ended: when nobody listens at its socket any more.

@@ -3,7 +3,9 @@
 //! What is true now is told at once; the past is looked up in tasks of their own, so that a slow disk holds up nobody
 //! but who asked.
 
-use ipc_proto::operator::{Command, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord};
+use ipc_proto::operator::{
+    Command, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Snapshot,
+};
 
 use super::Actor;
 use crate::operators::{self, Asked, Caller};
@@ -19,7 +21,8 @@ impl Actor {
         match operators::asked(command) {
             Asked::Snapshot => {
                 let (now, instance, lost) = (self.clock.now(), self.instance_view(), self.store.lost());
-                let snapshot = operators::snapshot(&self.scheduler, now, instance, lost);
+                let snapshot =
+                    operators::snapshot(&self.scheduler, now, instance, lost, Snapshot::MAX_REQUESTS);
                 caller.answer(Ok(Reply::Snapshot(Box::new(snapshot))));
                 None
             }
@@ -29,6 +32,14 @@ impl Actor {
             }
             Asked::Explain { request } => {
                 self.explain(caller, request);
+                None
+            }
+            Asked::Subscribe(wants) => {
+                self.subscribe(caller, wants);
+                None
+            }
+            Asked::Unsubscribe => {
+                self.unsubscribe(caller);
                 None
             }
             Asked::Order(order) => {
@@ -47,7 +58,8 @@ impl Actor {
         }
     }
 
-    fn instance_view(&self) -> InstanceView {
+    /// The instance as it is now.
+    pub(super) fn instance_view(&self) -> InstanceView {
         InstanceView {
             now_unix_us: self.clock.started_unix_us().saturating_add_unsigned(self.clock.now().0),
             phase: self.scheduler.phase().to_owned(),
