@@ -12,14 +12,18 @@ use jiff::tz::TimeZone;
 use crate::report::{one_line, table};
 
 mod backends;
+mod changes;
 mod decisions;
 mod learned;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::backends::backends;
+pub(crate) use self::changes::{change, log_line, standing};
 pub(crate) use self::decisions::explanation;
 pub(crate) use self::learned::learned;
+pub(crate) use self::rows::{csv, request};
 
 /// The least that is shown of an id.
 const SHORTEST_ID: usize = 8;
@@ -249,6 +253,12 @@ fn clock_time(s: u64) -> String {
 /// A duration that is expected, not measured. From a day on it means no more than that.
 fn expected_ms(ms: u64) -> String {
     if ms < DAY_MS { format!("~{}", duration_us(ms * 1000)) } else { "over a day".to_owned() }
+}
+
+/// The time of day by the clock on this machine's wall.
+fn time_of_day(unix_us: i64) -> String {
+    Timestamp::from_microsecond(unix_us)
+        .map_or_else(|_| dash(), |time| time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string())
 }
 
 /// A moment by the clock on this machine's wall.
