@@ -45,7 +45,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
 fn instance(instance: &InstanceView) -> String {
     let up = duration_us(between(instance.started_unix_us, instance.now_unix_us));
     let mut lines = vec![
-        format!("proxylm {}, {} for {up}, process {}", instance.version, instance.phase, instance.pid),
+        format!("proxylm {}, {}, process {}", instance.version, since(&instance.phase, &up), instance.pid),
         format!("listening on http://{}", instance.address),
         format!(
             "strategy {}, {} of at most {} waiting",
@@ -57,6 +57,11 @@ fn instance(instance: &InstanceView) -> String {
     }
     lines.push(format!("history {}", instance.database));
     lines.join("\n")
+}
+
+/// `running for 3 m 02 s`; of other phases it is not known how long they have lasted.
+fn since(phase: &str, up: &str) -> String {
+    if phase == "running" { format!("running for {up}") } else { format!("{phase}, up {up}") }
 }
 
 fn counters(counters: &Counters) -> String {
