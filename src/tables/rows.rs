@@ -28,7 +28,7 @@ fn is_nothing(value: &Value) -> bool {
 pub(crate) fn csv(records: &[RequestRecord]) -> String {
     let mut lines: Vec<String> = records.iter().map(|record| csv_line(cells(record))).collect();
     lines.insert(0, csv_line(NAMES.iter().map(|name| (*name).to_owned())));
-    lines.join("\r\n")
+    lines.join("\n")
 }
 
 /// The columns, in the order of a record's fields.
@@ -132,7 +132,7 @@ mod tests {
             ..record("job-0")
         };
         let text = csv(&[odd]);
-        let (head, row) = text.split_once("\r\n").unwrap();
+        let (head, row) = text.split_once('\n').unwrap();
         assert!(head.starts_with("id,exchange,client,model,"), "{head}");
         assert!(row.contains(",502,") && row.contains(",\"a, \"\"b\"\"\nc\","), "{row}");
         assert!(row.contains(",1970-01-01T00:00:01.5Z,"), "{row}");

@@ -107,6 +107,10 @@ async fn a_paused_instance_grants_nothing_and_goes_on_when_resumed() {
         };
         assert_eq!((paused.instance.phase.as_str(), paused.backends[0].slots_used), ("paused", 0));
         assert_eq!(paused.requests[0].state, RequestState::Queued);
+        let explained = ask(&mut operator, 6, Command::Explain { request: waiting.to_string() }).await;
+        let Ok(Reply::Explained(explanation)) = explained else { panic!("{explained:?}") };
+        let now = explanation.decisions.last().unwrap();
+        assert_eq!((now.reason.as_str(), now.candidates[0].eligible), ("paused", false));
         assert!(matches!(ask(&mut operator, 5, Command::Resume).await, Ok(Reply::Done(_))));
         let grant = granted(&mut frontend, waiting).await;
         assert_eq!(snapshot(&mut operator).await.instance.phase, "running");
