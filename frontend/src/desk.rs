@@ -13,6 +13,8 @@ use ipc_proto::control::{Admission, FromFrontend, Grant, Outcome, Waiting};
 use ipc_proto::failure::{Failure, FailureKind};
 use ipc_proto::ids::{GrantId, RequestId};
 use ipc_proto::link::{Outbox, SendError};
+use ipc_proto::operator::LogLevel;
+use ipc_proto::tap;
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -213,6 +215,11 @@ impl Desk {
     /// Says something with the next thing that is said, or in a moment; whether the link took it.
     pub(crate) fn mention(&self, message: &FromFrontend) -> bool {
         self.taken(&self.outbox.send_soon(message))
+    }
+
+    /// Has log lines of this level and above told to the supervisor.
+    pub(crate) fn log_from(&self, least: LogLevel) {
+        tap::pour(least, self.outbox.clone(), FromFrontend::Log);
     }
 
     fn taken(&self, sent: &Result<(), SendError>) -> bool {

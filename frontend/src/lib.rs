@@ -33,6 +33,7 @@ use ipc_proto::link::{self, Inbox, LinkError, Outbox};
 use ipc_proto::local::{self, RunDir};
 use ipc_proto::secret::Secret;
 use ipc_proto::spec::{FrontendSpec, Listen};
+use ipc_proto::tap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -198,6 +199,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Unpin>(
             Some(ToFrontend::Drain { .. }) => {
                 let _ = outbox.send(&FromFrontend::Drained);
             }
+            Some(ToFrontend::LogFrom(least)) => tap::pour(least, outbox.clone(), FromFrontend::Log),
             // Nothing else concerns somebody who holds no request.
             Some(_) => {}
             None if spec.is_none() => return Err(FrontendError::NoSpec),
@@ -278,6 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Future<Output = ()>> Ear<'_, S, C> {
             ToFrontend::Ping => {
                 desk.say(&FromFrontend::Pong);
             }
+            ToFrontend::LogFrom(least) => desk.log_from(least),
             ToFrontend::Refused(reason) => tracing::warn!(reason, "the supervisor refused this frontend"),
             ToFrontend::Drain { .. } => {}
         }

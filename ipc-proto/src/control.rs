@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, RequestId, WorkerId};
+use crate::operator::{LogLevel, LogLine};
 use crate::secret::Secret;
 use crate::spec::{FrontendSpec, WorkerSpec};
 
@@ -53,6 +54,8 @@ pub enum FromFrontend {
     Drained,
     /// The answer to `Ping`.
     Pong,
+    /// A line of its log, as [`ToFrontend::LogFrom`] asked for.
+    Log(LogLine),
 }
 
 /// How a frontend presents itself.
@@ -179,6 +182,8 @@ pub enum ToFrontend {
     },
     /// Answer `Pong`: nothing has been heard of the frontend for a while.
     Ping,
+    /// Send log lines of this level and above as `Log`.
+    LogFrom(LogLevel),
     /// Accept nothing new, finish what is there within this time, then say `Drained`.
     Drain {
         /// The time, in milliseconds.
@@ -300,6 +305,8 @@ pub enum FromWorker {
     Drained,
     /// The answer to `Ping`.
     Pong,
+    /// A line of its log, as [`ToWorker::LogFrom`] asked for.
+    Log(LogLine),
 }
 
 /// How a worker presents itself.
@@ -431,6 +438,8 @@ pub enum ToWorker {
     Probe,
     /// Answer `Pong`: nothing has been heard of the worker for a while.
     Ping,
+    /// Send log lines of this level and above as `Log`.
+    LogFrom(LogLevel),
     /// Finish what is there within this time, then say `Drained`.
     Drain {
         /// The time, in milliseconds.

@@ -15,6 +15,7 @@
 //! | [`local`] | local sockets: names, binding, connecting, whose process is at the other end |
 //! | [`lifeline`] | how a child learns its boot secret, and that its parent is gone |
 //! | [`pulse`] | a slow ticker that spares system calls |
+//! | [`tap`] | where a process's log lines go besides its standard error |
 //! | [`secret`] | strings that do not show themselves |
 //!
 //! Every connection opens with eight fixed bytes (magic, protocol version, role), checked before anything is
@@ -34,6 +35,7 @@ mod quiet;
 pub mod secret;
 pub mod spec;
 pub mod stream;
+pub mod tap;
 
 /// The version of everything in this crate that crosses a socket. Raised with any change to a message.
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -111,8 +111,8 @@ struct Pending {
     bytes: BytesMut,
     /// The bytes must go now.
     urgent: bool,
-    /// The writer has taken bytes that the socket has not.
-    in_flight: bool,
+    /// How many bytes the writer has taken that the socket has not.
+    in_flight: usize,
     closed: bool,
 }
 
@@ -123,7 +123,7 @@ impl Shared {
     }
 
     fn written(&self) {
-        self.pending().in_flight = false;
+        self.pending().in_flight = 0;
         self.all_written.notify_waiters();
     }
 }
@@ -183,7 +183,7 @@ impl<Tx: Serialize> Outbox<Tx> {
             written.as_mut().enable();
             {
                 let pending = self.shared.pending();
-                if pending.closed || !(pending.urgent || pending.in_flight) {
+                if pending.closed || !(pending.urgent || pending.in_flight > 0) {
                     return;
                 }
             }
@@ -193,19 +193,45 @@ impl<Tx: Serialize> Outbox<Tx> {
     }
 
     fn put(&self, message: &Tx) -> Result<std::sync::MutexGuard<'_, Pending>, SendError> {
-        let mut pending = self.shared.pending();
-        if pending.closed {
-            return Err(SendError::Closed);
-        }
-        if pending.bytes.len() >= OUTBOX_LIMIT {
-            return Err(SendError::Full);
-        }
+        let mut pending = self.room()?;
         put_frame(&mut pending.bytes, CONTROL_LIMIT, |buffer| encode(message, buffer))?;
         Ok(pending)
     }
 }
 
 impl<Tx> Outbox<Tx> {
+    fn room(&self) -> Result<std::sync::MutexGuard<'_, Pending>, SendError> {
+        let pending = self.shared.pending();
+        if pending.closed {
+            return Err(SendError::Closed);
+        }
+        if pending.bytes.len() >= OUTBOX_LIMIT {
+            return Err(SendError::Full);
+        }
+        Ok(pending)
+    }
+
+    /// Puts a message on its way that was encoded before, at once. Never waits.
+    pub fn send_encoded(&self, message: &Encoded<Tx>) -> Result<(), SendError> {
+        let mut pending = self.room()?;
+        pending.bytes.extend_from_slice(&message.frame);
+        pending.urgent = true;
+        drop(pending);
+        self.shared.something.notify_one();
+        Ok(())
+    }
+
+    /// How many bytes the peer's socket has not taken yet.
+    pub fn backlog(&self) -> usize {
+        let pending = self.shared.pending();
+        pending.bytes.len() + pending.in_flight
+    }
+
+    /// Whether the link has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.pending().closed
+    }
+
     /// Takes no more messages; the writer ends once the peer has what was put before.
     pub fn close(&self) {
         let mut pending = self.shared.pending();
@@ -213,6 +239,21 @@ impl<Tx> Outbox<Tx> {
         pending.urgent = true;
         drop(pending);
         self.shared.something.notify_one();
+    }
+}
+
+/// A message as it goes over a link: encoded once, for several peers.
+pub struct Encoded<Tx> {
+    frame: BytesMut,
+    message: PhantomData<fn(Tx)>,
+}
+
+impl<Tx: Serialize> Encoded<Tx> {
+    /// Encodes `message`. Fails when it is too long for a frame.
+    pub fn new(message: &Tx) -> Result<Self, FrameError> {
+        let mut frame = BytesMut::new();
+        put_frame(&mut frame, CONTROL_LIMIT, |buffer| encode(message, buffer))?;
+        Ok(Self { frame, message: PhantomData })
     }
 }
 
@@ -243,7 +284,7 @@ impl<S: AsyncWrite + Unpin> Writer<S> {
                 let due = std::mem::take(&mut pending.urgent);
                 if due {
                     std::mem::swap(&mut writing, &mut pending.bytes);
-                    pending.in_flight = !writing.is_empty();
+                    pending.in_flight = writing.len();
                 } else if !pending.bytes.is_empty() && !is_soon_set {
                     soon.as_mut().reset(tokio::time::Instant::now() + SOON);
                     is_soon_set = true;
@@ -310,11 +351,19 @@ mod tests {
         let (_far_out, mut far_in, _far_writer) = open::<String, String, _>(far);
         near_out.send_soon(&"soon".to_owned()).unwrap();
         near_out.send(&"now".to_owned()).unwrap();
+        near_out.send_encoded(&Encoded::new(&"then".to_owned()).unwrap()).unwrap();
         near_out.close();
-        let received = async { [far_in.recv().await.unwrap(), far_in.recv().await.unwrap()] };
+        let received = async {
+            let mut received = Vec::new();
+            for _ in 0..3 {
+                received.extend(far_in.recv().await.unwrap());
+            }
+            received
+        };
         let (written, received) = tokio::join!(near_writer.run(), received);
         written.unwrap();
-        assert_eq!(received, [Some("soon".to_owned()), Some("now".to_owned())]);
+        assert_eq!(received, ["soon", "now", "then"]);
+        assert_eq!(near_out.backlog(), 0);
         assert!(matches!(near_out.send(&String::new()), Err(SendError::Closed)));
     }
 
@@ -350,5 +399,6 @@ mod tests {
         let message = vec![0; 100_000];
         let full = (0..100).find_map(|_| near_out.send(&message).err());
         assert!(matches!(full, Some(SendError::Full)));
+        assert!(near_out.backlog() >= OUTBOX_LIMIT && !near_out.is_closed());
     }
 }

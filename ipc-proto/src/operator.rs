@@ -57,6 +57,15 @@ pub enum Command {
         /// The backend's name.
         backend: String,
     },
+    /// Tell this operator of changes and of log lines, beginning with everything as it is now. Replaces what it has
+    /// subscribed to before.
+    Subscribe(Subscription),
+    /// Tell it nothing any more by itself.
+    Unsubscribe,
+    /// Grant nothing new on any backend; what runs finishes, what comes waits.
+    Pause,
+    /// Grant again.
+    Resume,
     /// Drain everything and end the instance.
     Stop,
 }
@@ -107,6 +116,10 @@ pub struct HistoryQuery {
     pub state: Option<RequestState>,
     /// Only the requests with this id.
     pub request: Option<String>,
+    /// Only requests that came then or later, in microseconds since 1970.
+    pub since_unix_us: Option<i64>,
+    /// Only requests that came then or earlier.
+    pub until_unix_us: Option<i64>,
 }
 
 impl HistoryQuery {
@@ -260,7 +273,7 @@ pub struct InstanceView {
     pub pid: u32,
     /// Where clients connect.
     pub address: String,
-    /// `starting`, `running`, `draining`, `stopped`.
+    /// `starting`, `running`, `paused`, `draining`, `stopped`.
     pub phase: String,
     /// The scheduling strategy.
     pub strategy: String,

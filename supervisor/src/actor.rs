@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ipc_proto::control::{Directory, FromFrontend, FromWorker, ToFrontend, ToWorker};
 use ipc_proto::ids::{FrontendId, RequestId, WorkerId};
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{Command, Decision, InstanceView, RequestRecord};
+use ipc_proto::operator::{Command, Decision, InstanceView, LogLevel, RequestRecord};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,8 +29,13 @@ use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
 use crate::vigil::{Finding, LOOK_EVERY_MS, Vigil};
+use crate::watchers::{LineQueue, Watch};
 
 mod answers;
+mod news;
+mod watching;
+
+use self::news::{frontend_event, worker_event};
 
 /// Inputs that may wait for the actor. When full, the pumps wait, and with them the children behind them; the actor
 /// itself waits for nobody and so always comes round.
@@ -83,6 +89,11 @@ pub(crate) enum Input {
         /// What is asked.
         command: Command,
     },
+    /// An operator's link has ended; it asks nothing any more.
+    OperatorLeft {
+        /// The link.
+        link: LinkId,
+    },
     /// The system asks.
     Signal(Signal),
 }
@@ -102,6 +113,8 @@ pub(crate) struct Actor {
     /// The parts of the instance's description that never change.
     pub(crate) instance: InstanceView,
     pub(crate) announce: Option<Announce>,
+    /// This process's log lines, for operators.
+    pub(crate) log: Arc<LineQueue>,
     /// Everything that begins empty.
     pub(crate) state: State,
 }
@@ -117,6 +130,10 @@ pub(crate) struct State {
     /// Why the request that ends next was sent where it was.
     decisions: Vec<Decision>,
     save_due: Option<Time>,
+    /// Operators that have subscribed.
+    watch: Watch,
+    /// What was asked for of every process's log.
+    log_wanted: Option<(LogLevel, bool)>,
     vigil: Vigil,
     /// When the children are looked at next.
     look_due: Time,
@@ -135,6 +152,7 @@ impl Actor {
         let mut batch = Vec::with_capacity(BATCH);
         let mut effects = Vec::new();
         let now = self.clock.now();
+        self.listen();
         self.scheduler.start(now, &mut effects);
         if let Some(recorder) = &mut self.recorder {
             recorder.began(now, &self.scheduler, &effects);
@@ -142,6 +160,7 @@ impl Actor {
         self.perform(&mut effects);
         while !self.state.stopped {
             let due = earlier(self.scheduler.next_deadline(), self.state.save_due);
+            let due = earlier(due, self.state.watch.due());
             alarm.no_later_than(earlier(due, Some(self.state.look_due)));
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {
@@ -151,6 +170,7 @@ impl Actor {
                         }
                     }
                 }
+                () = self.log.heard() => {}
                 () = alarm.ring() => {
                     let now = self.clock.now();
                     if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
@@ -160,7 +180,9 @@ impl Actor {
             }
             self.save_changed();
             self.look_after_children();
+            self.tell_operators();
         }
+        self.tell_operators_now();
     }
 
     /// Tells the scheduler, on the record if there is one, and does what it says.
@@ -173,6 +195,7 @@ impl Actor {
             recorder.decided(now, &self.scheduler, effects);
         }
         self.perform(effects);
+        self.state.watch.touched(now);
     }
 
     /// Ends what is left: the children at once, the history when it is written.
@@ -200,6 +223,11 @@ impl Actor {
                 self.ended(child, end)
             }
             Input::Called { caller, command } => self.called(caller, command),
+            Input::OperatorLeft { link } => {
+                self.state.watch.leave(link);
+                self.listen();
+                None
+            }
             Input::Signal(Signal::Stop) => Some(Event::Stop),
             Input::Signal(Signal::Reload) => {
                 tracing::warn!("reload is not available in this version; restart to apply the configuration");
@@ -223,6 +251,7 @@ impl Actor {
                 if let Some(directory) = self.state.directory.clone() {
                     self.tell_frontend(frontend, &ToFrontend::Directory(directory));
                 }
+                self.ask_for_log(child);
                 Some(Event::FrontendUp { frontend, pid })
             }
             ChildId::Worker(worker) => {
@@ -231,6 +260,7 @@ impl Actor {
                     // It has no backend any more.
                     None => self.children.kill(child),
                 }
+                self.ask_for_log(child);
                 Some(Event::WorkerUp { worker, pid })
             }
         }
@@ -238,6 +268,13 @@ impl Actor {
 
     fn said(&mut self, child: ChildId, message: FromChild) -> Option<Event> {
         self.state.vigil.heard(child);
+        let message = match message {
+            FromChild::Frontend(FromFrontend::Log(line)) | FromChild::Worker(FromWorker::Log(line)) => {
+                self.child_logged(child, line);
+                return None;
+            }
+            message => message,
+        };
         match (child, message) {
             (ChildId::Frontend(frontend), FromChild::Frontend(message)) => {
                 if let FromFrontend::Listening(address) = message
@@ -279,15 +316,20 @@ impl Actor {
                 Effect::KillWorker(worker) => self.children.kill(ChildId::Worker(worker)),
                 Effect::Changed(request) => self.changed(request),
                 Effect::Ended(record) => {
-                    if let Some(request) = request_of(&record) {
+                    let request = request_of(&record);
+                    if let Some(request) = request {
                         self.state.dirty.remove(&request);
                     }
+                    self.state.watch.ended(request, &record);
                     journal::ended(&record);
                     self.store.save_with(*record, std::mem::take(&mut self.state.decisions));
                 }
                 Effect::Reply { ticket, reply } => self.reply(ticket, reply),
                 Effect::Decided { decisions, .. } => self.state.decisions = decisions,
-                Effect::Learned(observation) => self.store.observed(observation),
+                Effect::Learned(observation) => {
+                    self.state.watch.learned(&observation);
+                    self.store.observed(observation);
+                }
                 Effect::Note(note) => journal::note(&note),
                 Effect::Stopped => self.state.stopped = true,
             }
@@ -326,6 +368,7 @@ impl Actor {
     }
 
     fn changed(&mut self, request: RequestId) {
+        self.state.watch.changed(request);
         self.state.dirty.insert(request);
         if self.state.save_due.is_none() {
             self.state.save_due = Some(self.clock.now().plus_millis(SAVE_INTERVAL_MS));
@@ -398,35 +441,4 @@ fn send<Tx: Serialize>(children: &Children, child: ChildId, outbox: &Outbox<Tx>,
         }
         Err(error @ SendError::Frame(_)) => tracing::error!(%child, %error, "a message cannot be sent"),
     }
-}
-
-/// What a frontend's message means to the scheduler.
-fn frontend_event(frontend: FrontendId, message: FromFrontend) -> Option<Event> {
-    Some(match message {
-        // It introduced itself already; and that it lives has been noticed.
-        FromFrontend::Hello(_) | FromFrontend::Pong => return None,
-        FromFrontend::Listening(address) => Event::FrontendListening { frontend, address },
-        FromFrontend::Admit(admission) => Event::Admit { frontend, admission },
-        FromFrontend::AttemptFailed { request, grant, failure } => {
-            Event::AttemptFailed { frontend, request, grant, failure }
-        }
-        FromFrontend::Closed { request, outcome } => Event::Closed { frontend, request, outcome },
-        FromFrontend::Withdraw { request } => Event::Withdraw { frontend, request },
-        FromFrontend::Returned { grant } => Event::Returned { frontend, grant },
-        FromFrontend::Drained => Event::FrontendDrained { frontend },
-    })
-}
-
-/// What a worker's message means to the scheduler.
-fn worker_event(worker: WorkerId, message: FromWorker) -> Option<Event> {
-    Some(match message {
-        // It introduced itself already; and progress is for screens that show tokens as they come: nobody asks yet.
-        FromWorker::Hello(_) | FromWorker::Progress { .. } | FromWorker::Pong => return None,
-        FromWorker::Ready => Event::WorkerReady { worker },
-        FromWorker::Started { grant } => Event::Started { worker, grant },
-        FromWorker::Begun { grant, first_byte_us } => Event::Begun { worker, grant, first_byte_us },
-        FromWorker::Finished(finished) => Event::Finished { worker, finished },
-        FromWorker::Probed(report) => Event::Probed { worker, report },
-        FromWorker::Drained => Event::WorkerDrained { worker },
-    })
 }

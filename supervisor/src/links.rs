@@ -11,7 +11,7 @@ use ipc_proto::Role;
 use ipc_proto::control::{FromFrontend, FromWorker, ToFrontend, ToWorker};
 use ipc_proto::link::{self, Inbox, LinkError, Outbox, Writer};
 use ipc_proto::local::{self, Listener, Stream};
-use ipc_proto::operator::{Call, Response};
+use ipc_proto::operator::{Call, ToOperator};
 use ipc_proto::secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ const CALLS_PER_LINK: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One connection to the supervisor's socket. Counts from 1, never used again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct LinkId(u64);
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ async fn serve(mut stream: Stream, link: LinkId, hall: Arc<Hall>) {
     match role {
         Role::Frontend => serve_child::<FrontendLink>(stream, link, &hall).await,
         Role::Worker => serve_child::<WorkerLink>(stream, link, &hall).await,
-        Role::Operator => serve_operator(stream, &hall).await,
+        Role::Operator => serve_operator(stream, link, &hall).await,
         Role::Data => tracing::debug!("a data connection came to the supervisor"),
     }
 }
@@ -246,8 +246,8 @@ async fn refuse<Tx: Serialize>(outbox: &Outbox<Tx>, writer: Writer<Stream>, mess
     }
 }
 
-async fn serve_operator(stream: Stream, hall: &Hall) {
-    let (outbox, mut inbox, writer) = link::open::<Response, Call, _>(stream);
+async fn serve_operator(stream: Stream, link: LinkId, hall: &Hall) {
+    let (outbox, mut inbox, writer) = link::open::<ToOperator, Call, _>(stream);
     let mut closing = hall.closing.clone();
     let places = Arc::new(Semaphore::new(CALLS_PER_LINK));
     let calls = async {
@@ -255,7 +255,7 @@ async fn serve_operator(stream: Stream, hall: &Hall) {
             let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes the semaphore");
             match inbox.recv().await {
                 Ok(Some(Call { id, command })) => {
-                    let caller = Caller::new(id, outbox.clone(), place);
+                    let caller = Caller::new(id, link, outbox.clone(), place);
                     if hall.inputs.send(Input::Called { caller, command }).await.is_err() {
                         return;
                     }
@@ -273,8 +273,12 @@ async fn serve_operator(stream: Stream, hall: &Hall) {
     tokio::select! {
         () = calls => {}
         () = closed(&mut closing) => {}
-        _ = &mut write => return,
+        _ = &mut write => {
+            let _ = hall.inputs.send(Input::OperatorLeft { link }).await;
+            return;
+        }
     }
+    let _ = hall.inputs.send(Input::OperatorLeft { link }).await;
     // One who asks and closes his half may still want the answers.
     let _ =
         tokio::time::timeout(FAREWELL, places.acquire_many(u32::try_from(CALLS_PER_LINK).unwrap_or(1))).await;

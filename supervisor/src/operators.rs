@@ -2,10 +2,13 @@
 
 use ipc_proto::frame::FrameError;
 use ipc_proto::link::{Outbox, SendError};
-use ipc_proto::operator::{Command, HistoryQuery, InstanceView, Refusal, Reply, Response, Snapshot};
+use ipc_proto::operator::{
+    Command, HistoryQuery, InstanceView, Refusal, Reply, Response, Snapshot, Subscription, ToOperator,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::clock::Time;
+use crate::links::LinkId;
 use crate::scheduler::{Order, Scheduler};
 use crate::store::StoreError;
 
@@ -13,25 +16,43 @@ use crate::store::StoreError;
 #[derive(Debug)]
 pub(crate) struct Caller {
     id: u32,
-    outbox: Outbox<Response>,
+    link: LinkId,
+    outbox: Outbox<ToOperator>,
     /// Given back when the call is answered, so that the operator's next one is read.
     _place: OwnedSemaphorePermit,
 }
 
 impl Caller {
-    /// Who asked under `id` and reads answers from `outbox`.
-    pub(crate) fn new(id: u32, outbox: Outbox<Response>, place: OwnedSemaphorePermit) -> Self {
-        Self { id, outbox, _place: place }
+    /// Who asked under `id` over `link` and reads answers from `outbox`.
+    pub(crate) fn new(
+        id: u32,
+        link: LinkId,
+        outbox: Outbox<ToOperator>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { id, link, outbox, _place: place }
+    }
+
+    /// Over which link it asked.
+    pub(crate) fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Where it is told of changes.
+    pub(crate) fn outbox(&self) -> Outbox<ToOperator> {
+        self.outbox.clone()
     }
 
     /// Answers. An answer too long for a frame loses of its longest list until it fits; an operator who does not read
     /// is left.
     pub(crate) fn answer(self, reply: Result<Reply, Refusal>) {
-        let mut response = Response { id: self.id, reply };
+        let mut response = ToOperator::Answer(Response { id: self.id, reply });
         loop {
-            match self.outbox.send(&response) {
-                Err(SendError::Frame(FrameError::TooLong { .. } | FrameError::Encode(_)))
-                    if shorten(&mut response) => {}
+            let sent = self.outbox.send(&response);
+            let is_too_long = is_too_long(&sent);
+            let ToOperator::Answer(answer) = &mut response else { return };
+            match sent {
+                Err(_) if is_too_long && shorten(answer) => {}
                 Err(error @ SendError::Frame(_)) => {
                     tracing::error!(%error, "an answer to an operator cannot be sent");
                     return self.outbox.close();
@@ -46,14 +67,25 @@ impl Caller {
     }
 }
 
+/// Whether a message was not taken because it does not fit a frame.
+pub(crate) fn is_too_long(sent: &Result<(), SendError>) -> bool {
+    matches!(sent, Err(SendError::Frame(FrameError::TooLong { .. } | FrameError::Encode(_))))
+}
+
+/// Drops half of what there is most of in a snapshot. Returns whether there was anything.
+pub(crate) fn shorten_snapshot(snapshot: &mut Snapshot) -> bool {
+    if snapshot.requests.len() < snapshot.learned.len() {
+        halve(&mut snapshot.learned)
+    } else {
+        halve(&mut snapshot.requests)
+    }
+}
+
 /// Drops half of what there is most of in an answer: the last requests, what was learned from the fewest attempts, the
 /// earliest decisions. Returns whether there was anything.
 fn shorten(response: &mut Response) -> bool {
     match &mut response.reply {
-        Ok(Reply::Snapshot(snapshot)) if snapshot.requests.len() < snapshot.learned.len() => {
-            halve(&mut snapshot.learned)
-        }
-        Ok(Reply::Snapshot(snapshot)) => halve(&mut snapshot.requests),
+        Ok(Reply::Snapshot(snapshot)) => shorten_snapshot(snapshot),
         Ok(Reply::History(requests)) => halve(requests),
         Ok(Reply::Explained(explanation)) => {
             explanation.decisions.reverse();
@@ -85,6 +117,10 @@ pub(crate) enum Asked {
         /// Its id, or the beginning of one.
         request: String,
     },
+    /// To be told of changes.
+    Subscribe(Subscription),
+    /// Not to be told any more.
+    Unsubscribe,
     /// The scheduler is to do something.
     Order(Order),
 }
@@ -95,6 +131,10 @@ pub(crate) fn asked(command: Command) -> Asked {
         Command::Snapshot => return Asked::Snapshot,
         Command::History(query) => return Asked::History(query),
         Command::Explain { request } => return Asked::Explain { request },
+        Command::Subscribe(wanted) => return Asked::Subscribe(wanted),
+        Command::Unsubscribe => return Asked::Unsubscribe,
+        Command::Pause => Order::Pause,
+        Command::Resume => Order::Resume,
         Command::Drain { backend } => Order::Drain { backend },
         Command::Undrain { backend } => Order::Undrain { backend },
         Command::Cancel { request } => Order::Cancel { request },
@@ -103,14 +143,16 @@ pub(crate) fn asked(command: Command) -> Asked {
     })
 }
 
-/// The whole state: what the scheduler knows, and what `instance` and `history_lost` say of the rest.
+/// The whole state, with at most `most` requests: what the scheduler knows, and what `instance` and `history_lost` say
+/// of the rest.
 pub(crate) fn snapshot(
     scheduler: &Scheduler,
     now: Time,
     instance: InstanceView,
     history_lost: u64,
+    most: usize,
 ) -> Snapshot {
-    let (requests, live) = scheduler.live_requests(now, Snapshot::MAX_REQUESTS);
+    let (requests, live) = scheduler.live_requests(now, most);
     let mut counters = scheduler.counters();
     counters.history_lost = history_lost;
     Snapshot {
@@ -182,17 +224,19 @@ mod tests {
     #[tokio::test]
     async fn an_answer_over_the_frame_limit_is_shortened_until_it_fits() {
         let (near, far) = tokio::io::duplex(4 << 20);
-        let (outbox, _inbox, writer) = link::open::<Response, Call, _>(near);
-        let (_outbox, mut answers, _writer) = link::open::<Call, Response, _>(far);
+        let (outbox, _inbox, writer) = link::open::<ToOperator, Call, _>(near);
+        let (_outbox, mut answers, _writer) = link::open::<Call, ToOperator, _>(far);
         let places = Arc::new(Semaphore::new(1));
         let place = Arc::clone(&places).try_acquire_owned().unwrap();
-        let caller = Caller::new(9, outbox.clone(), place);
+        let caller = Caller::new(9, LinkId::for_test(1), outbox.clone(), place);
         caller.answer(Ok(Reply::History(vec![long_record(); 1000])));
         assert_eq!(places.available_permits(), 1, "the next call may come");
         outbox.close();
         writer.run().await.unwrap();
         match answers.recv().await.unwrap() {
-            Some(Response { id: 9, reply: Ok(Reply::History(rows)) }) => assert_eq!(rows.len(), 250),
+            Some(ToOperator::Answer(Response { id: 9, reply: Ok(Reply::History(rows)) })) => {
+                assert_eq!(rows.len(), 250)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -235,5 +279,7 @@ mod tests {
             Asked::Order(Order::Restart { backend: backend() })
         );
         assert_eq!(asked(Command::Stop), Asked::Order(Order::Stop));
+        assert_eq!(asked(Command::Pause), Asked::Order(Order::Pause));
+        assert_eq!(asked(Command::Resume), Asked::Order(Order::Resume));
     }
 }

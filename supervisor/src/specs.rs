@@ -39,6 +39,11 @@ impl Specs {
         }
     }
 
+    /// The name of `backend`; `None` when the configuration does not have it.
+    pub(crate) fn name_of(&self, backend: BackendId) -> Option<&str> {
+        self.backends.iter().find(|known| known.id == backend).map(|known| known.name.as_str())
+    }
+
     /// For the worker of `backend`; `None` when the configuration does not have it.
     pub(crate) fn worker(&self, backend: BackendId) -> Option<WorkerSpec> {
         self.config.worker_spec(backend, self.run_dir.path())

@@ -15,7 +15,7 @@ use ipc_proto::ids::{BackendId, FrontendId, GrantId, KeyId, Label, ModelName, Re
 use ipc_proto::link::{self, Inbox, Outbox};
 use ipc_proto::local::Stream;
 use ipc_proto::operator::{
-    Call, Command, HistoryQuery, Refusal, Reply, RequestRecord, RequestState, Response, Snapshot,
+    Call, Command, HistoryQuery, Refusal, Reply, RequestRecord, RequestState, Response, Snapshot, ToOperator,
 };
 use ipc_proto::spec::{FrontendSpec, Listen};
 use serde::Serialize;
@@ -25,6 +25,7 @@ use super::*;
 use crate::config::Overrides;
 
 mod answers;
+mod watching;
 
 const CONFIG: &str = "
 proxy: { host: 127.0.0.1, port: 0, frontends: 1, shutdown_grace_seconds: 20 }
@@ -80,7 +81,7 @@ impl<Tx: Serialize, Rx: DeserializeOwned + std::fmt::Debug> End<Tx, Rx> {
 
 type Frontend = End<FromFrontend, ToFrontend>;
 type Worker = End<FromWorker, ToWorker>;
-type Operator = End<Call, Response>;
+type Operator = End<Call, ToOperator>;
 
 async fn frontend(run_dir: &RunDir, secret: &str, frontend: FrontendId) -> Frontend {
     let end = End::connect(run_dir, Role::Frontend).await;
@@ -115,7 +116,12 @@ async fn worker(run_dir: &RunDir, generation: u32) -> Worker {
 
 async fn ask(operator: &mut Operator, id: u32, command: Command) -> Result<Reply, Refusal> {
     operator.say(Call { id, command });
-    operator.hear(|response| (response.id == id).then(|| response.reply.clone())).await
+    operator
+        .hear(|told| match told {
+            ToOperator::Answer(Response { id: of, reply }) if *of == id => Some(reply.clone()),
+            _ => None,
+        })
+        .await
 }
 
 async fn snapshot(operator: &mut Operator) -> Snapshot {

@@ -287,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Worker<S> {
             }
             ToWorker::Probe => self.probe_wanted.notify_one(),
             ToWorker::Ping => self.station.report(&FromWorker::Pong),
+            ToWorker::LogFrom(least) => self.station.log_from(least),
             ToWorker::Drain { within_ms } => {
                 self.station.roster.close();
                 let until = clock::now() + Duration::from_millis(within_ms);

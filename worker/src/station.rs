@@ -5,7 +5,9 @@ use std::sync::Arc;
 use ipc_proto::control::{Ending, Finished, FromWorker};
 use ipc_proto::ids::GrantId;
 use ipc_proto::link::{Outbox, SendError};
+use ipc_proto::operator::LogLevel;
 use ipc_proto::secret::Secret;
+use ipc_proto::tap;
 use tokio::sync::{Notify, watch};
 
 use crate::roster::Roster;
@@ -71,6 +73,11 @@ impl Station {
             bytes_received: 0,
             warnings: String::new(),
         })));
+    }
+
+    /// Has log lines of this level and above reported.
+    pub(crate) fn log_from(&self, least: LogLevel) {
+        tap::pour(least, self.reports.clone(), FromWorker::Log);
     }
 
     fn note(&self, sent: Result<(), SendError>) {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackendView, Counters, FrontendView, InstanceView, LearnedView, RequestRecord, Response, Snapshot};
+use super::{
+    BackendView, Counters, FrontendView, InstanceView, LearnedView, RequestRecord, Response, Snapshot,
+};
 
 /// Whatever an instance says to an operator.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -18,11 +20,11 @@ pub enum ToOperator {
 pub struct Subscription {
     /// Changes of requests, backends, frontends and counters.
     pub state: bool,
-    /// Log lines of this level and above; `None`: none.
+    /// Log lines of this level and above, beginning with the latest ones that were kept; `None`: none.
     pub log: Option<LogLevel>,
     /// Only requests for this model.
     pub model: Option<String>,
-    /// Only requests that run, ran or could run on this backend, and only this backend.
+    /// Only requests that run, ran or failed on this backend or for whose model it is there, and only this backend.
     pub backend: Option<String>,
     /// Only requests of this client.
     pub client: Option<String>,
@@ -40,6 +42,27 @@ pub enum LogLevel {
     Warning,
     /// What has gone wrong.
     Error,
+}
+
+impl LogLevel {
+    /// Every level, least important first.
+    pub const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warning, Self::Error];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// The level with this word; `warn` is understood too.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let word = if word == "warn" { "warning" } else { word };
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
 }
 
 /// A line of the log.
@@ -63,11 +86,12 @@ pub struct LogLine {
 pub enum Event {
     /// Everything: first after a subscription, and after each [`Event::Lagged`].
     Snapshot(Box<Snapshot>),
-    /// Requests that came, moved or ended; ended ones are told once, with their final state.
+    /// Requests that came, moved or ended; ended ones are told once, with their final state. Places in the queue are
+    /// told by snapshots alone: each request that is served moves all behind it.
     Requests(Vec<RequestRecord>),
     /// Backends that changed.
     Backends(Vec<BackendView>),
-    /// All frontends.
+    /// All frontends, when one of them has changed.
     Frontends(Vec<FrontendView>),
     /// The instance's own figures.
     Instance(Box<InstanceView>),

@@ -5,6 +5,7 @@
 
 use ipc_proto::operator::{
     Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord,
+    Command, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Snapshot,
 };
 
 use super::Actor;
@@ -22,7 +23,8 @@ impl Actor {
         match operators::asked(command) {
             Asked::Snapshot => {
                 let (now, instance, lost) = (self.clock.now(), self.instance_view(), self.store.lost());
-                let snapshot = operators::snapshot(&self.scheduler, now, instance, lost);
+                let snapshot =
+                    operators::snapshot(&self.scheduler, now, instance, lost, Snapshot::MAX_REQUESTS);
                 caller.answer(Ok(Reply::Snapshot(Box::new(snapshot))));
                 None
             }
@@ -32,6 +34,14 @@ impl Actor {
             }
             Asked::Explain { request } => {
                 self.explain(caller, request);
+                None
+            }
+            Asked::Subscribe(wants) => {
+                self.subscribe(caller, wants);
+                None
+            }
+            Asked::Unsubscribe => {
+                self.unsubscribe(caller);
                 None
             }
             Asked::Order(order) => {
@@ -50,7 +60,8 @@ impl Actor {
         }
     }
 
-    fn instance_view(&self) -> InstanceView {
+    /// The instance as it is now.
+    pub(super) fn instance_view(&self) -> InstanceView {
         InstanceView {
             now_unix_us: self.clock.started_unix_us().saturating_add_unsigned(self.clock.now().0),
             phase: self.scheduler.phase().to_owned(),

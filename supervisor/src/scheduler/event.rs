@@ -168,6 +168,10 @@ pub enum Order {
         /// Its name.
         backend: String,
     },
+    /// Grant nothing new on any backend.
+    Pause,
+    /// Grant again.
+    Resume,
     /// End the instance.
     Stop,
 }

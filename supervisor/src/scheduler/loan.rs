@@ -163,6 +163,7 @@ impl<L: Laws> Scheduler<L> {
             .is_some_and(|seat| seat.generation == frontend.generation && seat.stage == SeatStage::Listening);
         takes_requests
             && !self.is_stopping()
+            && !self.is_paused
             && !backend.swaps()
             && backend.is_open()
             && backend.is_alone
@@ -335,7 +336,7 @@ impl<L: Laws> Scheduler<L> {
         }
     }
 
-    /// The catalog is another one: what was lent was lent under the old one.
+    /// What was lent rests on something that is no more: the catalog is another one, or nothing is granted any more.
     pub(super) fn recall_all(&mut self, turn: &mut Turn<'_>) {
         self.recall_where(turn, |_, _, _| true);
     }

@@ -128,6 +128,8 @@ pub struct Scheduler<L: Laws = Sound> {
     started_unix_us: i64,
     random: Random,
     phase: Phase,
+    /// Whether an operator wants nothing new to be granted.
+    is_paused: bool,
     timers: Timers,
     requests: BTreeMap<RequestId, Box<Request>>,
     queue: Queue,
@@ -179,6 +181,7 @@ impl<L: Laws> Scheduler<L> {
             started_unix_us,
             random: Random::new(seed),
             phase: Phase::Starting,
+            is_paused: false,
             timers: Timers::default(),
             requests: BTreeMap::new(),
             queue: Queue::default(),
@@ -314,7 +317,7 @@ impl<L: Laws> Scheduler<L> {
         self.timers.disarm(&Timer::Strategy);
         self.queue.ripen(turn.now);
         self.decided_at = turn.now;
-        while !self.is_stopping() {
+        while !self.is_stopping() && !self.is_paused {
             self.changes.work = false;
             match self.consult(|policy, board| policy.choose(board, turn.now)) {
                 Choice::Dispatch { request, backend, evict, reason } => {

@@ -8,7 +8,8 @@ use ipc_proto::operator::Refusal;
 use super::backend::Service;
 use super::laws::Laws;
 use super::request::Stage;
-use super::{Effect, Order, Scheduler, Turn};
+use super::view::PAUSED;
+use super::{Effect, Note, Order, Scheduler, Turn};
 
 /// The shortest beginning of an id that is taken for it: shorter ones are typing errors.
 const SHORTEST_BEGINNING: usize = 4;
@@ -27,6 +28,8 @@ impl<L: Laws> Scheduler<L> {
                 self.cancel(turn, id);
                 format!("request {id} is being cancelled")
             }),
+            Order::Pause => Ok(self.pause(turn)),
+            Order::Resume => Ok(self.resume(turn)),
             Order::Stop => {
                 self.stop(turn);
                 Ok("the instance is stopping".to_owned())
@@ -70,6 +73,27 @@ impl<L: Laws> Scheduler<L> {
         // Whoever orders this knows better than the backend's last plea for rest.
         self.rested(id);
         said
+    }
+
+    fn pause(&mut self, turn: &mut Turn<'_>) -> String {
+        if self.is_stopping() {
+            return "the instance is stopping: it grants nothing new anyway".to_owned();
+        }
+        if !std::mem::replace(&mut self.is_paused, true) {
+            self.recall_all(turn);
+            turn.note(Note::Phase(PAUSED));
+        }
+        let waits = self.waiting;
+        format!("nothing new is sent to any backend; what runs finishes, what comes waits ({waits} now)")
+    }
+
+    fn resume(&mut self, turn: &mut Turn<'_>) -> String {
+        if !std::mem::take(&mut self.is_paused) {
+            return "it was not paused".to_owned();
+        }
+        self.changes.work = true;
+        turn.note(Note::Phase(self.phase()));
+        "requests are sent to the backends again".to_owned()
     }
 
     /// The live request an operator means: by its label, its id, or the only one that begins so.

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipc_proto::ids::RequestId;
+use ipc_proto::ids::{ModelName, RequestId};
 use ipc_proto::operator::{BackendView, Counters, FrontendView, RequestRecord, TurnView};
 
-use super::Scheduler;
 use super::backend::Backend;
 use super::laws::Laws;
 use super::model::ModelIx;
 use super::policy::Board;
 use super::request::{Request, Stage};
 use super::residents::{Hold, Resident};
+use super::{Phase, Scheduler};
 use crate::clock::Time;
+
+/// How a running instance is called that grants nothing new.
+pub(super) const PAUSED: &str = "paused";
 
 impl<L: Laws> Scheduler<L> {
     /// The record of a live request as it stands at `now`; `None` if it has ended or never was. Its place in the queue
@@ -87,9 +90,20 @@ impl<L: Laws> Scheduler<L> {
         Counters { lingers_won, lingers_lost, ..self.counters }
     }
 
-    /// `starting`, `running`, `draining` or `stopped`.
+    /// `starting`, `running`, `paused`, `draining` or `stopped`.
     pub fn phase(&self) -> &'static str {
-        self.phase.as_str()
+        if self.is_paused && self.phase == Phase::Running { PAUSED } else { self.phase.as_str() }
+    }
+
+    /// Whether backend `name` is there for `model`, as clients call it.
+    pub fn offers(&self, name: &str, model: &str) -> bool {
+        let model = ModelName::new(model);
+        let alias = self.catalog.aliases.get(&model);
+        let real = alias.map_or(&model, |alias| &alias.model);
+        let only = alias.and_then(|alias| alias.backend);
+        self.in_use().any(|backend| {
+            backend.spec.name == name && only.is_none_or(|only| only == backend.id) && backend.lists(real)
+        })
     }
 
     /// How many requests wait, pauses between attempts included.

@@ -275,6 +275,14 @@ fn find(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<Vec<R
         conditions.push("(id = ? OR exchange = ?)");
         values.extend([request as &dyn ToSql, request]);
     }
+    let times =
+        [("arrived_unix_us >= ?", &query.since_unix_us), ("arrived_unix_us <= ?", &query.until_unix_us)];
+    for (condition, time) in times {
+        if let Some(time) = time {
+            conditions.push(condition);
+            values.push(time);
+        }
+    }
     values.push(&limit);
     let sql = format!(
         "SELECT {} FROM requests WHERE {} ORDER BY arrived_unix_us DESC, exchange DESC LIMIT ?",
