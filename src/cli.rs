@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Ctl(Ctl),
     /// Play a record of scheduling again: whether the decisions are the same, and what other rules would have done.
     Replay(Replay),
+    /// Install proxylm as a service of this system or of one user; start, stop, show and remove it.
+    Service(Service),
     /// Print name, version and system.
     Version,
     /// Hold clients, for a supervisor; never called by people.
@@ -165,6 +167,59 @@ pub(crate) enum CtlCommand {
     },
     /// Finish what runs, then end the instance; returns when it is gone.
     Stop,
+}
+
+/// `proxylm service …`.
+#[derive(Debug, Args)]
+pub(crate) struct Service {
+    /// A service of this user alone, which starts with the login and needs no administrator
+    #[arg(long, global = true)]
+    pub(crate) user: bool,
+    /// Name of the service
+    #[arg(long, value_name = "NAME", global = true, default_value = crate::commands::service::USUAL_NAME, value_parser = crate::commands::service::service_name)]
+    pub(crate) name: String,
+    /// Service manager; by default this system's own
+    #[arg(long, value_name = "MANAGER", global = true, value_enum)]
+    pub(crate) manager: Option<crate::commands::service::Manager>,
+    /// Only say what would be written and run
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: ServiceCommand,
+}
+
+/// The verbs of `proxylm service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Check the configuration and define the service, so that it starts with the system or the login.
+    Install {
+        /// Configuration file; by default config.yaml beside the program
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// User that a system service runs as; by default the owner of the configuration
+        #[arg(long, value_name = "USER")]
+        account: Option<String>,
+    },
+    /// Stop the service and take its definition away. Configuration and history stay.
+    Uninstall,
+    /// Start the service.
+    Start,
+    /// Let what runs finish, then end the service.
+    Stop,
+    /// Stop the service and start it.
+    Restart,
+    /// Print how the service is, in one word; the exit code is 0 if it runs, 3 if not, 4 if there is none.
+    Status,
+    /// Show the end of the service's log.
+    Logs {
+        /// How many lines at most
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 200)]
+        lines: u32,
+        /// Go on showing lines as they come
+        #[arg(long, short)]
+        follow: bool,
+    },
 }
 
 /// `proxylm replay`.

@@ -19,11 +19,12 @@ use crate::alarm::Alarm;
 use crate::children::{ChildId, Children};
 use crate::clock::{Clock, Time};
 use crate::crew::{Crew, End};
+use crate::herald::Herald;
 use crate::journal;
 use crate::links::{ChildOutbox, FromChild, LinkId};
 use crate::operators::Caller;
 use crate::recorder::Recorder;
-use crate::scheduler::{Effect, Event, Scheduler};
+use crate::scheduler::{Effect, Event, Note, Scheduler};
 use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
@@ -102,6 +103,7 @@ pub(crate) struct Actor {
     /// The parts of the instance's description that never change.
     pub(crate) instance: InstanceView,
     pub(crate) announce: Option<Announce>,
+    pub(crate) herald: Herald,
     /// Everything that begins empty.
     pub(crate) state: State,
 }
@@ -143,6 +145,7 @@ impl Actor {
         while !self.state.stopped {
             let due = earlier(self.scheduler.next_deadline(), self.state.save_due);
             alarm.no_later_than(earlier(due, Some(self.state.look_due)));
+            alarm.no_later_than(self.herald.due());
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {
                     for input in batch.drain(..) {
@@ -160,6 +163,7 @@ impl Actor {
             }
             self.save_changed();
             self.look_after_children();
+            self.herald.alive(self.clock.now());
         }
     }
 
@@ -244,6 +248,7 @@ impl Actor {
                     && let Some(announce) = self.announce.take()
                 {
                     announce(address);
+                    self.herald.ready(address);
                 }
                 frontend_event(frontend, message)
             }
@@ -288,7 +293,12 @@ impl Actor {
                 Effect::Reply { ticket, reply } => self.reply(ticket, reply),
                 Effect::Decided { decisions, .. } => self.state.decisions = decisions,
                 Effect::Learned(observation) => self.store.observed(observation),
-                Effect::Note(note) => journal::note(&note),
+                Effect::Note(note) => {
+                    if matches!(note, Note::Phase("draining")) {
+                        self.herald.stopping();
+                    }
+                    journal::note(&note);
+                }
                 Effect::Stopped => self.state.stopped = true,
             }
         }

@@ -19,6 +19,7 @@ mod machines;
 mod operate;
 mod retry;
 mod scheduling;
+mod service;
 mod strategies;
 mod streaming;
 mod support;
