@@ -220,6 +220,16 @@ pub(crate) enum ServiceCommand {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Serve under Windows' service control manager; never called by people.
+    #[command(hide = true)]
+    Run {
+        /// Configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Directory of the instance's sockets
+        #[arg(long, value_name = "DIRECTORY")]
+        run_dir: Option<PathBuf>,
+    },
 }
 
 /// `proxylm replay`.

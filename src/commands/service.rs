@@ -8,6 +8,8 @@ mod launchd;
 mod logs;
 mod openrc;
 mod plan;
+#[cfg(windows)]
+mod scm;
 mod state;
 mod systemd;
 mod target;
@@ -62,6 +64,9 @@ pub(crate) fn run(arguments: &Service) -> Result<ExitCode, Failure> {
         ServiceCommand::Start => Verb::Start,
         ServiceCommand::Stop => Verb::Stop,
         ServiceCommand::Restart => Verb::Restart,
+        ServiceCommand::Run { config, run_dir } => {
+            return serve(arguments, config.as_deref(), run_dir.as_deref());
+        }
     };
     if arguments.dry_run {
         return Ok(said(&would_run(&target.commands(verb, None)?)));
@@ -85,6 +90,20 @@ pub(crate) fn run(arguments: &Service) -> Result<ExitCode, Failure> {
         _ => "restarted",
     };
     Ok(said(&format!("{past} the {} service {}", target.scope.word(), target.name)))
+}
+
+/// Serves under Windows' service control manager.
+#[cfg(windows)]
+fn serve(arguments: &Service, config: Option<&Path>, run_dir: Option<&Path>) -> Result<ExitCode, Failure> {
+    let owned = |path: Option<&Path>| path.map(Path::to_owned);
+    scm::run(&arguments.name, owned(config), owned(run_dir)).map(|()| ExitCode::SUCCESS)
+}
+
+/// Elsewhere managers start `serve`.
+#[cfg(not(windows))]
+fn serve(_arguments: &Service, _config: Option<&Path>, _run_dir: Option<&Path>) -> Result<ExitCode, Failure> {
+    let failure = Failure::new("only Windows' service control manager starts it so", WRONG_USAGE);
+    Err(failure.with_hint("call `proxylm serve`".to_owned()))
 }
 
 fn target(arguments: &Service) -> Result<Target, Failure> {

@@ -126,9 +126,9 @@ fn svc_01_a_dry_run_shows_the_unit_and_the_commands_of_each_manager_and_changes_
     ] {
         let flags: Vec<_> = flags.iter().copied().chain(["--dry-run"]).collect();
         let said = home.install(&flags);
-        // Root's own rights are in the unit of whoever is root.
-        let rights = |text: String| text.replace("=CAP_DAC_OVERRIDE\n", "=\n");
-        assert_transcript(name, &Said { out: rights(said.out), ..said });
+        // What depends on who tests and where: root's own rights, and folders that are in homes or temporary.
+        let out = said.out.replace("=CAP_DAC_OVERRIDE\n", "=\n").replace("=read-only\n", "=yes\n");
+        assert_transcript(name, &Said { out: out.replace("PrivateTmp=yes\n", ""), ..said });
     }
     assert_eq!(home.calls(), [""; 0]);
     assert!(!home.path(".config").exists() && !home.path("Library").exists());
@@ -330,6 +330,45 @@ fn wrong_uses_are_told_with_a_way_out() {
     }
     let unread = home.install(&["--dry-run", "--manager", "systemd", "--account", "nobody"]);
     assert!(unread.code == 1 && unread.err.contains("nobody cannot "), "{unread:?}");
+}
+
+#[test]
+fn the_packaged_units_restrain_as_much_as_those_we_write() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
+    for (unit, dry_run, others) in [
+        (
+            "proxylm.service",
+            "systemd-system.txt",
+            &["TimeoutStopSec", "ReadWritePaths", "ExecStart", "User"][..],
+        ),
+        ("user/proxylm.service", "systemd-user.txt", &["TimeoutStopSec", "ExecStart"]),
+    ] {
+        let packaged = std::fs::read_to_string(root.join(unit)).unwrap();
+        let written = transcript(dry_run);
+        let settings = written.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
+        for line in settings.filter(|line| !line.contains("BIN")) {
+            let is_other = others.iter().any(|key| line.starts_with(&format!("{key}=")));
+            assert!(is_other || packaged.lines().any(|said| said == line), "{unit} does not say {line}");
+        }
+    }
+}
+
+#[test]
+fn the_packaged_configuration_cannot_start_until_it_is_edited() {
+    let home = Home::new();
+    let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/debian/config.yaml");
+    home.write("config.yaml", &std::fs::read_to_string(packaged).unwrap(), 0o600);
+    let path = home.path("config.yaml");
+    let validate = |keys: &[(&str, &str)]| {
+        let mut command =
+            command(Path::new(PROGRAM), &["config", "validate", "--config", path.to_str().unwrap()]);
+        command.env_remove("PROXYLM_CLIENT_KEY").env_remove("PROXYLM_ADMIN_KEY").envs(keys.iter().copied());
+        said(&command.output().unwrap())
+    };
+    let unedited = validate(&[]);
+    assert!(unedited.code == 1 && unedited.err.contains("PROXYLM_CLIENT_KEY"), "{unedited:?}");
+    let edited = validate(&[("PROXYLM_CLIENT_KEY", "sk-1"), ("PROXYLM_ADMIN_KEY", "sk-2")]);
+    assert_eq!(edited.code, 0, "{edited:?}");
 }
 
 /// An instance that was started by a service manager: us.

@@ -145,6 +145,43 @@ fn plain(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn plan(program: &str, state: &str) -> Plan {
+        Plan {
+            name: "proxylm".to_owned(),
+            scope: Scope::System,
+            program: program.into(),
+            config: "/etc/proxylm/config.yaml".into(),
+            folder: Path::new(program).parent().unwrap().to_owned(),
+            state: state.into(),
+            writable: vec![state.into()],
+            account: None,
+            grace: std::time::Duration::from_secs(30),
+            has_low_port: false,
+        }
+    }
+
+    #[test]
+    fn a_unit_hides_homes_and_temporary_folders_unless_it_needs_them() {
+        let usual = unit(&plan("/usr/bin/proxylm", "/var/lib/proxylm"));
+        for line in
+            ["ProtectHome=yes", "PrivateTmp=yes", "ReadWritePaths=/var/lib/proxylm", "TimeoutStopSec=60"]
+        {
+            assert!(usual.lines().any(|said| said == line), "{line}:\n{usual}");
+        }
+        let at_home = unit(&plan("/home/me/bin/proxylm", "/home/me/my data"));
+        assert!(at_home.contains("ProtectHome=read-only\nPrivateTmp=yes\n"), "{at_home}");
+        assert!(at_home.contains("ReadWritePaths=\"/home/me/my data\"\n"), "{at_home}");
+        assert!(!unit(&plan("/usr/bin/proxylm", "/var/tmp/x")).contains("PrivateTmp"));
+    }
+
+    #[test]
+    fn a_low_port_needs_the_right_to_it_and_nothing_else() {
+        let low = Plan { has_low_port: true, ..plan("/usr/bin/proxylm", "/var/lib/proxylm") };
+        let rights = "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n";
+        assert!(unit(&low).contains(rights));
+        assert!(unit(&plan("/b/p", "/s")).contains("CapabilityBoundingSet=\nAmbientCapabilities=\n"));
+    }
+
     #[test]
     fn what_would_mean_something_to_systemd_is_escaped() {
         assert_eq!(quoted("/opt/proxylm"), "/opt/proxylm");

@@ -133,14 +133,16 @@ impl Target {
 
     /// What that file says for `plan`, with a line that tells whose it is and how to be rid of it.
     pub(crate) fn text(&self, plan: &Plan) -> Option<String> {
-        let mark = format!("Written by {}; undo it with: {}", self.signature(), self.line(Verb::Uninstall));
+        let signature = self.signature();
+        let mark = format!("Written by {signature}; undo it with: {}", self.line(Verb::Uninstall));
         match self.manager {
             Manager::Systemd => Some(format!("# {mark}\n{}", systemd::unit(plan))),
             Manager::Launchd => {
-                // No comment may have two dashes.
-                let mark = mark.replace("--", "- -");
+                // Without the command to undo it: no comment may have two dashes.
                 let list = launchd::property_list(plan);
-                Some(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- {mark} -->\n{list}"))
+                Some(format!(
+                    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- Written by {signature}. -->\n{list}"
+                ))
             }
             Manager::OpenRc => Some(format!("#!/sbin/openrc-run\n# {mark}\n\n{}", openrc::script(plan))),
             Manager::Sc => None,
