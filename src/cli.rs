@@ -46,6 +46,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIRECTORY")]
         out: Option<PathBuf>,
     },
+    /// Install proxylm as a service of this system or of one user; start, stop, show and remove it.
+    Service(Service),
     /// Print name, version and system.
     Version,
     /// Hold clients, for a supervisor; never called by people.
@@ -125,6 +127,125 @@ pub(crate) struct ConfigFile {
     /// Configuration file; by default config.yaml beside the program
     #[arg(long, visible_alias = "path", short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// `proxylm ctl …`.
+#[derive(Debug, Args)]
+pub(crate) struct Ctl {
+    /// Where the instance is to be found.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to ask or order.
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+/// The verbs of `proxylm ctl`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// The instance, its frontends, its backends and what it has done.
+    Status,
+    /// The backends: health, slots, the models they hold and for whom.
+    Backends,
+    /// What has been learned of each model on each backend: how long it loads, how fast it reads and writes.
+    Models,
+    /// The live requests: running ones first, then the queue.
+    Requests,
+    /// Past requests, newest first.
+    History(HistoryFilter),
+    /// Why a request, waiting or ended, was sent where it was: every decision, and how each backend looked.
+    Explain {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Grant nothing more on a backend; what runs there finishes.
+    Drain {
+        /// Its name
+        backend: String,
+    },
+    /// Use a drained backend again.
+    Undrain {
+        /// Its name
+        backend: String,
+    },
+    /// End one request.
+    Cancel {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Replace a backend's worker; what runs there finishes first.
+    Restart {
+        /// The backend's name
+        backend: String,
+    },
+    /// Finish what runs, then end the instance; returns when it is gone.
+    Stop,
+}
+
+/// `proxylm service …`.
+#[derive(Debug, Args)]
+pub(crate) struct Service {
+    /// A service of this user alone, which starts with the login and needs no administrator
+    #[arg(long, global = true)]
+    pub(crate) user: bool,
+    /// Name of the service
+    #[arg(long, value_name = "NAME", global = true, default_value = crate::commands::service::USUAL_NAME, value_parser = crate::commands::service::service_name)]
+    pub(crate) name: String,
+    /// Service manager; by default this system's own
+    #[arg(long, value_name = "MANAGER", global = true, value_enum)]
+    pub(crate) manager: Option<crate::commands::service::Manager>,
+    /// Only say what would be written and run
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: ServiceCommand,
+}
+
+/// The verbs of `proxylm service`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Check the configuration and define the service, so that it starts with the system or the login.
+    Install {
+        /// Configuration file; by default config.yaml beside the program
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// User that a system service runs as; by default the owner of the configuration
+        #[arg(long, value_name = "USER")]
+        account: Option<String>,
+    },
+    /// Stop the service and take its definition away. Configuration and history stay.
+    Uninstall,
+    /// Start the service.
+    Start,
+    /// Let what runs finish, then end the service.
+    Stop,
+    /// Stop the service and start it.
+    Restart,
+    /// Print how the service is, in one word; the exit code is 0 if it runs, 3 if not, 4 if there is none.
+    Status,
+    /// Show the end of the service's log.
+    Logs {
+        /// How many lines at most
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 200)]
+        lines: u32,
+        /// Go on showing lines as they come
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Serve under Windows' service control manager; never called by people.
+    #[command(hide = true)]
+    Run {
+        /// Configuration file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Directory of the instance's sockets
+        #[arg(long, value_name = "DIRECTORY")]
+        run_dir: Option<PathBuf>,
+    },
 }
 
 /// `proxylm replay`.

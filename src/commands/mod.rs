@@ -6,6 +6,7 @@ mod ctl;
 mod documents;
 mod replay;
 mod serve;
+pub(crate) mod service;
 
 use std::process::ExitCode;
 
@@ -27,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         _ => Audience::People,
     };
     match dispatch(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             report::complain(&failure, audience);
             ExitCode::from(failure.exit_code())
@@ -40,8 +41,10 @@ pub(crate) fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-fn dispatch(command: Command) -> Result<(), Failure> {
-    match command {
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    let done = match command {
+        // What it is asked for is its exit code as often as its words.
+        Command::Service(arguments) => return service::run(&arguments),
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Config(command) => configure(command),
         Command::Ctl(arguments) => runtime()?.block_on(ctl::run(arguments)),
@@ -62,7 +65,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Frontend(arguments) => runtime()?.block_on(child::frontend(&arguments)),
         Command::Worker(arguments) => runtime()?.block_on(child::worker(&arguments)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn configure(command: Config) -> Result<(), Failure> {

@@ -20,11 +20,12 @@ use crate::alarm::Alarm;
 use crate::children::{ChildId, Children};
 use crate::clock::{Clock, Time};
 use crate::crew::{Crew, End};
+use crate::herald::Herald;
 use crate::journal;
 use crate::links::{ChildOutbox, FromChild, LinkId};
 use crate::operators::Caller;
 use crate::recorder::Recorder;
-use crate::scheduler::{Effect, Event, Scheduler};
+use crate::scheduler::{Effect, Event, Note, Scheduler};
 use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
@@ -115,6 +116,7 @@ pub(crate) struct Actor {
     pub(crate) announce: Option<Announce>,
     /// This process's log lines, for operators.
     pub(crate) log: Arc<LineQueue>,
+    pub(crate) herald: Herald,
     /// Everything that begins empty.
     pub(crate) state: State,
 }
@@ -162,6 +164,7 @@ impl Actor {
             let due = earlier(self.scheduler.next_deadline(), self.state.save_due);
             let due = earlier(due, self.state.watch.due());
             alarm.no_later_than(earlier(due, Some(self.state.look_due)));
+            alarm.no_later_than(self.herald.due());
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {
                     for input in batch.drain(..) {
@@ -181,6 +184,7 @@ impl Actor {
             self.save_changed();
             self.look_after_children();
             self.tell_operators();
+            self.herald.alive(self.clock.now());
         }
         self.tell_operators_now();
     }
@@ -281,6 +285,7 @@ impl Actor {
                     && let Some(announce) = self.announce.take()
                 {
                     announce(address);
+                    self.herald.ready(address);
                 }
                 frontend_event(frontend, message)
             }
@@ -331,6 +336,12 @@ impl Actor {
                     self.store.observed(observation);
                 }
                 Effect::Note(note) => journal::note(&note),
+                Effect::Learned(observation) => self.store.observed(observation),
+                Effect::Note(note) => {
+                    if matches!(note, Note::Phase("draining")) {
+                        self.herald.stopping();
+                    }
+                    journal::note(&note);
                 Effect::Stopped => self.state.stopped = true,
             }
         }

@@ -18,6 +18,7 @@ use self::actor::{Actor, INPUTS, State};
 use self::children::{Children, Program};
 use self::clock::Clock;
 use self::config::Loaded;
+use self::herald::Herald;
 use self::record::Header;
 use self::recorder::Recorder;
 use self::reserve::Reservation;
@@ -36,6 +37,7 @@ pub mod clock;
 pub mod config;
 mod crew;
 mod error;
+mod herald;
 mod hold;
 mod instance;
 mod journal;
@@ -124,6 +126,7 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
         specs: Specs::new(loaded.config, run_dir.clone(), &reservation, Pepper::new(random()?)),
         announce: Some(announce),
         log,
+        herald: Herald::of_environment(),
         state: State::default(),
     };
     let (close, closing) = watch::channel(false);

@@ -25,6 +25,7 @@ mod operate;
 mod operate_live;
 mod retry;
 mod scheduling;
+mod service;
 mod strategies;
 mod streaming;
 mod support;
