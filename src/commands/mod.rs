@@ -5,6 +5,7 @@ mod config;
 mod ctl;
 mod replay;
 mod serve;
+mod tui;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Config(command) => configure(command),
         Command::Ctl(arguments) => runtime()?.block_on(ctl::run(arguments)),
+        Command::Tui(arguments) => runtime()?.block_on(tui::run(arguments)),
         Command::Replay(arguments) => replay::play(&arguments),
         Command::Version => {
             report::say(&format!(
