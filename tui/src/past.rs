@@ -10,8 +10,8 @@ use crate::world::World;
 
 /// One slice of a sparkline.
 pub(crate) const SLICE_US: i64 = 5_000_000;
-/// Slices kept: ten minutes.
-pub(crate) const SLICES: usize = 120;
+/// Slices kept: half an hour.
+pub(crate) const SLICES: usize = 360;
 /// How far back turns are kept.
 pub(crate) const TURNS_US: i64 = 30 * 60 * 1_000_000;
 /// The most stretches kept of one backend.
@@ -96,7 +96,10 @@ impl Past {
         };
         for stretch in stretches.iter_mut().filter(|stretch| stretch.until_us.is_none()) {
             if !holds(stretch) {
-                stretch.until_us = Some(now_us);
+                // A load ends when the turn begins, not when we hear of it.
+                let turn = backend.turns.iter().find(|turn| stretch.loading && turn.model == stretch.model);
+                let began = turn.and_then(|turn| turn.since_unix_us).unwrap_or(now_us);
+                stretch.until_us = Some(began.clamp(stretch.from_us, now_us.max(stretch.from_us)));
             }
         }
         for turn in &backend.turns {
@@ -122,6 +125,11 @@ impl Past {
     /// Complete answers in the last minute.
     pub(crate) fn done_per_minute(&self) -> u64 {
         self.last(12).map(|slice| slice.done).sum()
+    }
+
+    /// When the oldest stretch began.
+    pub(crate) fn oldest_us(&self) -> Option<i64> {
+        self.stretches.values().flatten().map(|stretch| stretch.from_us).min()
     }
 
     /// The stretches of a backend, oldest first.
@@ -187,7 +195,7 @@ mod tests {
             .stretches("b")
             .map(|stretch| (stretch.model.as_str(), stretch.loading, stretch.from_us, stretch.until_us))
             .collect();
-        let expected = [("m", true, 10, Some(20)), ("m", false, 18, Some(40)), ("n", true, 40, Some(50))];
+        let expected = [("m", true, 10, Some(18)), ("m", false, 18, Some(40)), ("n", true, 40, Some(50))];
         assert_eq!(seen, expected);
         world.backends.clear();
         past.observe(&world, 60);

@@ -45,7 +45,7 @@ pub(super) fn lines(app: &App, view: &BackendView, look: &Look, cells: usize) ->
         pair(look, cells, ("Queue", &queue), ("Fit", &fit)),
         pair(look, cells, ("Models", &models), ("Failed", &failed)),
         single(look, cells, "Worker", &worker, Tone::Plain),
-        memory(view, look, cells),
+        memory(app, view, look, cells),
     ];
     for turn in &view.turns {
         let since = turn.since_unix_us.map_or_else(
@@ -69,7 +69,7 @@ fn with_unit(per_second: f64, look: &Look) -> String {
     if per_second > 0.0 { format!("{text} tok/s") } else { text }
 }
 
-fn memory(view: &BackendView, look: &Look, cells: usize) -> Line<'static> {
+fn memory(app: &App, view: &BackendView, look: &Look, cells: usize) -> Line<'static> {
     let list = residents(view).collect::<Vec<_>>().join(", ");
     let text = match &view.loaded_models {
         None if list.is_empty() => "n/a".to_owned(),
@@ -79,7 +79,7 @@ fn memory(view: &BackendView, look: &Look, cells: usize) -> Line<'static> {
     };
     let mut strip = Strip::new(look, cells);
     strip.column("In memory", 12, Tone::Dim).put(&text, Tone::Plain);
-    if is_unloaded(view) {
+    if is_unloaded(app, view) {
         strip.more(&format!("{} current model not in memory", look.glyphs.unloaded), Tone::Warning);
     }
     strip.done()

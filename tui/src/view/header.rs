@@ -1,15 +1,17 @@
 //! A line per backend: lamp, model, slots, queue, turn, speed. Then the counters.
 
-use ipc_proto::operator::{BackendView, TurnView};
+use ipc_proto::operator::{BackendView, LearnedView, TurnView};
 use ratatui::text::Line;
 
 use super::strip::Strip;
 use crate::app::{App, Pane, is_busy};
 use crate::look::{Look, Tone};
-use crate::measure::{age_us, count, load, speed};
+use crate::measure::{age_us, count, cut, load, speed, width};
 
 /// Milliseconds of one step of a busy backend's lamp.
 pub(crate) const PULSE_MS: u64 = 160;
+/// A model that has been there for so long is in what the backend says; what it says is asked for now and then.
+const TOLD_WITHIN_US: i64 = 60_000_000;
 /// The steps.
 const PULSE: [Tone; 4] = [Tone::Good, Tone::GoodDeep, Tone::Dim, Tone::GoodDeep];
 
@@ -27,7 +29,7 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     let model = if view.current_model.is_empty() { "idle" } else { &view.current_model };
     let model_cells = match cells {
         ..70 => 16,
-        ..110 => 24,
+        ..126 => 24,
         _ => 30,
     };
     let is_idle = view.current_model.is_empty();
@@ -38,7 +40,7 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     } else {
         Tone::Plain
     };
-    let unloaded = if is_unloaded(view) { glyphs.unloaded } else { " " };
+    let unloaded = if is_unloaded(app, view) { glyphs.unloaded } else { " " };
     strip.put(" ", Tone::Plain).column(model, model_cells, tone).put(unloaded, Tone::Warning);
     let slots = format!("{}/{}", view.slots_used, view.slots);
     strip.put(" ", Tone::Plain).column(
@@ -51,7 +53,7 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     let learned = app.world.learned_of(view);
     if let Some((text, tone)) = trouble(view) {
         let room = strip.left().saturating_sub(2);
-        strip.more(&crate::measure::cut(&text, room, glyphs), tone);
+        strip.more(&cut(&text, room, glyphs), tone);
     }
     if learned.is_some_and(|learned| learned.slow) {
         strip.more(" !!! SLOW !!! ", Tone::Badge);
@@ -59,19 +61,17 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     if view.loading {
         strip.more(&format!("loading{}", glyphs.going_on), Tone::Warning);
     } else if let Some(turn) = view.turns.iter().find(|turn| turn.model == view.current_model) {
-        strip.more(&turn_text(app, turn), Tone::Dim);
+        let mut text = turn_text(app, turn);
+        if strip.left() < 30 {
+            text = text.split(',').next().unwrap_or_default().to_owned();
+        }
+        strip.more(&text, Tone::Dim);
     }
     if let Some(learned) = learned {
-        let metric = format!(
-            "{} {dot} {}{} {dot} {}{}",
-            load(learned.load_ms, learned.loads, glyphs),
-            glyphs.input,
-            speed_text(learned.input_per_second, look),
-            glyphs.output,
-            speed_text(learned.output_per_second, look),
-            dot = glyphs.dot,
-        );
-        strip.more(&metric, Tone::Dim);
+        let forms = metrics(learned, look);
+        if let Some(text) = forms.iter().find(|text| width(text) + 2 <= strip.left()) {
+            strip.more(text, Tone::Dim);
+        }
     }
     strip.more(&view.next, Tone::Warning);
     let others: Vec<_> = residents(view).filter(|model| *model != view.current_model).collect();
@@ -86,9 +86,24 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     }
 }
 
-fn speed_text(per_second: f64, look: &Look) -> String {
-    let text = speed(per_second, look.glyphs);
-    if per_second > 0.0 { format!("{text} tok/s") } else { text }
+/// Load time and speeds, the longest form first.
+fn metrics(learned: &LearnedView, look: &Look) -> [String; 3] {
+    let glyphs = look.glyphs;
+    let (dot, load) = (glyphs.dot, load(learned.load_ms, learned.loads, glyphs));
+    let speeds = [(glyphs.input, learned.input_per_second), (glyphs.output, learned.output_per_second)];
+    let [long_in, long_out] = speeds.map(|(sign, per_second)| {
+        let unit = if per_second > 0.0 { " tok/s" } else { "" };
+        format!("{sign}{}{unit}", speed(per_second, glyphs))
+    });
+    let [short_in, short_out] = speeds.map(|(sign, per_second)| match per_second > 0.0 {
+        true => format!("{sign}{per_second:.0}"),
+        false => format!("{sign}{}", glyphs.none),
+    });
+    [
+        format!("{load} {dot} {long_in} {dot} {long_out}"),
+        format!("{load} {dot} {short_in} {short_out}"),
+        format!("{short_in} {short_out}"),
+    ]
 }
 
 fn turn_text(app: &App, turn: &TurnView) -> String {
@@ -107,12 +122,16 @@ pub(super) fn residents(view: &BackendView) -> impl Iterator<Item = &str> {
     told.chain(believed.filter(move |_| !is_told)).map(String::as_str)
 }
 
-/// Whether the backend says that it has dropped the model we believe it holds.
-pub(super) fn is_unloaded(view: &BackendView) -> bool {
-    let has = |loaded: &Vec<String>| loaded.contains(&view.current_model);
-    !view.current_model.is_empty()
-        && !view.loading
-        && view.loaded_models.as_ref().is_some_and(|loaded| !has(loaded))
+/// Whether the backend says that it has dropped the model we believe it holds. A model that works or has just come is
+/// there, whatever was said before.
+pub(super) fn is_unloaded(app: &App, view: &BackendView) -> bool {
+    let Some(loaded) = &view.loaded_models else { return false };
+    let turn = view.turns.iter().find(|turn| turn.model == view.current_model);
+    let is_settled = turn.is_none_or(|turn| {
+        let since = turn.since_unix_us.unwrap_or(i64::MAX);
+        turn.running == 0 && app.clock_us().saturating_sub(since) > TOLD_WITHIN_US
+    });
+    !view.current_model.is_empty() && !view.loading && is_settled && !loaded.contains(&view.current_model)
 }
 
 fn lamp(app: &App, look: &Look, view: &BackendView) -> (&'static str, Tone) {

@@ -9,6 +9,8 @@ use crate::measure::{count, cut};
 
 /// Slices of a sparkline in the title.
 const SPARKS: usize = 24;
+/// From this width on the title has room for more.
+const ROOMY: u16 = 130;
 
 /// The title: what program, how the link stands, and how busy it has been.
 pub(super) fn title(app: &App, look: &Look, cells: u16) -> Line<'static> {
@@ -28,8 +30,10 @@ pub(super) fn title(app: &App, look: &Look, cells: u16) -> Line<'static> {
             let tone = if instance.phase == "running" { Tone::Good } else { Tone::Badge };
             strip.put(" ", Tone::Plain).put(&instance.phase, tone);
             if cells >= 100 {
-                let place = format!("{}, {}", instance.address, instance.strategy);
-                strip.more(&place, Tone::Dim);
+                strip.more(&instance.address, Tone::Dim);
+            }
+            if cells >= ROOMY {
+                strip.more(&instance.strategy, Tone::Dim);
             }
         }
         _ => {
@@ -37,7 +41,7 @@ pub(super) fn title(app: &App, look: &Look, cells: u16) -> Line<'static> {
             return strip.done();
         }
     }
-    let slices = if cells >= 100 { SPARKS } else { SPARKS / 2 };
+    let slices = if cells >= ROOMY { SPARKS } else { SPARKS / 2 };
     let done: Vec<u64> = app.past.last(slices).map(|slice| slice.done).collect();
     let queued: Vec<u64> = app.past.last(slices).map(|slice| slice.queued).collect();
     let done_text = format!("done/min {:>3} ", count(app.past.done_per_minute()));

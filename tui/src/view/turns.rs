@@ -12,8 +12,8 @@ use crate::past::{SLICE_US, Stretch};
 
 /// Cells of a backend's name.
 const NAME: usize = 13;
-/// How much time the chart covers at least, in microseconds.
-const SHORTEST_US: i64 = 10 * 60 * 1_000_000;
+/// How much time the chart covers at least, in microseconds: the first that holds all that is known, else the last.
+const COVERS_US: [i64; 3] = [300_000_000, 600_000_000, 1_800_000_000];
 
 /// The lines of the pane.
 pub(super) fn lines(app: &App, look: &Look, cells: usize) -> Vec<Line<'static>> {
@@ -76,7 +76,9 @@ impl<'a> Chart<'a> {
         models.dedup();
         let cells_i = i64::try_from(cells.max(1)).unwrap_or(1);
         // Whole slices per cell, so that bars and sparklines agree.
-        let slices = (SHORTEST_US / SLICE_US).div_euclid(cells_i) + 1;
+        let age = app.past.oldest_us().map_or(0, |oldest| app.clock_us() - oldest);
+        let covers = COVERS_US.into_iter().find(|covers| age <= *covers).unwrap_or(COVERS_US[2]);
+        let slices = (covers / SLICE_US - 1).div_euclid(cells_i) + 1;
         let cell_us = slices * SLICE_US;
         Self { look, cells, now_us: app.clock_us(), cell_us, models }
     }
@@ -94,7 +96,14 @@ impl<'a> Chart<'a> {
         for minutes in (1..=covered).rev() {
             let place = usize::try_from(self.cell(self.now_us - minutes * minute)).unwrap_or(0);
             let label = format!("-{minutes}m");
-            let is_round = covered <= 6 || minutes % 2 == 0;
+            let step = if covered <= 6 {
+                1
+            } else if covered <= 16 {
+                2
+            } else {
+                5
+            };
+            let is_round = minutes % step == 0;
             if is_round && place >= width(&text) + usize::from(!text.is_empty()) {
                 text.push_str(&" ".repeat(place - width(&text)));
                 text.push_str(&label);
