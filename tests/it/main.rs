@@ -19,6 +19,8 @@ mod machines;
 mod operate;
 mod retry;
 mod scheduling;
+#[cfg(unix)]
+mod screen;
 mod strategies;
 mod streaming;
 mod support;

@@ -1,6 +1,6 @@
 //! The terminal: taken over at the start, and given back as it was, however the program ends.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::panic;
 
 use crossterm::event::{
@@ -22,6 +22,9 @@ pub(crate) struct Screen {
 impl Screen {
     /// Takes the terminal over. From here on a panic gives it back before it is reported.
     pub(crate) fn take() -> io::Result<Self> {
+        if !io::stdout().is_terminal() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             give_back();

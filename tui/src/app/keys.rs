@@ -16,13 +16,23 @@ impl App {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return if key.code == KeyCode::Char('c') { vec![Action::Quit] } else { Vec::new() };
         }
+        if key.modifiers.contains(KeyModifiers::ALT) {
+            // Escape and another key that come together look like this.
+            let mut actions = self.press(KeyCode::Esc);
+            actions.extend(self.press(key.code));
+            return actions;
+        }
+        self.press(key.code)
+    }
+
+    fn press(&mut self, code: KeyCode) -> Vec<Action> {
         if let Some(overlay) = self.overlay.clone() {
-            self.key_over(key.code, overlay)
+            self.key_over(code, overlay)
         } else if self.typing.is_some() {
-            self.type_filter(key.code);
+            self.type_filter(code);
             Vec::new()
         } else {
-            self.key_on_screen(key.code)
+            self.key_on_screen(code)
         }
     }
 

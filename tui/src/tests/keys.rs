@@ -57,6 +57,14 @@ fn tui_04_help_opens_closes_and_swallows_other_keys() {
 }
 
 #[test]
+fn escape_and_a_key_that_come_together_are_both_heard() {
+    let mut desk = Desk::new(80, 24);
+    desk.press(KeyCode::F(1));
+    desk.say(Message::Key(KeyEvent::new(KeyCode::Char('v'), KeyModifiers::ALT)));
+    assert!(desk.app.overlay.is_none() && desk.text().contains(" Turns "), "{}", desk.text());
+}
+
+#[test]
 fn tui_04_models_are_listed_with_the_current_one_marked() {
     let mut snapshot = sample::snapshot();
     snapshot.backends[0].models = (0..30).map(|number| format!("m{number:02}")).collect();
