@@ -67,12 +67,13 @@ impl Look {
         let style = match tone {
             Tone::Plain => return plain,
             Tone::Strong => return plain.bold(),
-            Tone::Title | Tone::Running | Tone::Failed | Tone::Warning | Tone::Flash => plain.bold(),
+            Tone::Title | Tone::Running | Tone::Failed | Tone::Warning | Tone::Flash | Tone::Backend(_) => {
+                plain.bold()
+            }
             Tone::Selected if self.palette == Palette::None => return plain.reversed(),
             Tone::Selected => return plain.fg(Color::Indexed(15)).bg(Color::Indexed(4)),
             Tone::Badge if self.palette == Palette::None => return plain.reversed().bold(),
             Tone::Badge => return plain.fg(Color::Indexed(9)).bg(Color::Indexed(11)).bold(),
-            Tone::Backend(_) => plain.bold(),
             Tone::Dim if self.palette == Palette::None => return plain.add_modifier(Modifier::DIM),
             _ => plain,
         };

@@ -60,9 +60,9 @@ pub(crate) fn fit_right(text: &str, cells: usize, glyphs: &Glyphs) -> String {
 pub(crate) fn elapsed_us(us: i64) -> String {
     let ms = us.max(0) / 1000;
     match ms {
-        ..1_000 => format!("{ms}ms"),
-        ..600_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
-        ..3_600_000 => format!("{}:{:02}", ms / 60_000, ms / 1000 % 60),
+        0..1_000 => format!("{ms}ms"),
+        1_000..600_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
+        600_000..3_600_000 => format!("{}:{:02}", ms / 60_000, ms / 1000 % 60),
         _ => format!("{}h{:02}", ms / 3_600_000, ms / 60_000 % 60),
     }
 }
@@ -80,8 +80,8 @@ pub(crate) fn age_us(us: i64) -> String {
 pub(crate) fn wait_us(us: u64) -> String {
     let ms = us / 1000;
     match ms {
-        ..100 => format!("{ms} ms"),
-        ..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        0..100 => format!("{ms} ms"),
+        100..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         _ => format!("{}:{:02} m", ms / 60_000, ms / 1000 % 60),
     }
 }
@@ -104,8 +104,8 @@ pub(crate) fn speed(per_second: f64, glyphs: &Glyphs) -> String {
 /// A count: as it is up to five digits, then `123k`, `12M`.
 pub(crate) fn count(number: u64) -> String {
     match number {
-        ..100_000 => number.to_string(),
-        ..10_000_000 => format!("{}k", number / 1000),
+        0..100_000 => number.to_string(),
+        100_000..10_000_000 => format!("{}k", number / 1000),
         _ => format!("{}M", number / 1_000_000),
     }
 }

@@ -89,12 +89,11 @@ impl Table {
 
     fn find_again(&mut self) {
         let Some(selected) = &self.selected else { return };
-        match self.rows.iter().position(|id| id == selected) {
-            Some(place) => self.place = place,
-            None => {
-                self.place = self.place.min(self.rows.len().saturating_sub(1));
-                self.selected = self.rows.get(self.place).cloned();
-            }
+        if let Some(place) = self.rows.iter().position(|id| id == selected) {
+            self.place = place;
+        } else {
+            self.place = self.place.min(self.rows.len().saturating_sub(1));
+            self.selected = self.rows.get(self.place).cloned();
         }
     }
 

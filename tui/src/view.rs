@@ -10,6 +10,8 @@ mod requests;
 mod strip;
 mod turns;
 
+use std::fmt::Write as _;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -98,15 +100,15 @@ fn draw_requests(frame: &mut Frame<'_>, app: &App, look: &Look, area: Rect) {
     let table = &app.table;
     let mut title = format!(" Requests {} ", table.rows.len());
     if !table.filter.is_empty() {
-        title.push_str(&format!(" filter: {} ", table.filter));
+        let _ = write!(title, " filter: {} ", table.filter);
     }
     if table.sort != crate::table::SortBy::default() || table.reverse {
         let way = if table.reverse { ", reversed" } else { "" };
-        title.push_str(&format!(" by {}{way} ", table.sort.as_str()));
+        let _ = write!(title, " by {}{way} ", table.sort.as_str());
     }
     let unlisted = app.world.unlisted;
     if unlisted > 0 {
-        title.push_str(&format!(" and {unlisted} more waiting "));
+        let _ = write!(title, " and {unlisted} more waiting ");
     }
     frame.render_widget(pane(look, app.pane == Pane::Requests).title(title), area);
     frame.render_widget(Paragraph::new(requests::lines(app, look, area)), inside(area));
@@ -141,7 +143,7 @@ fn draw_lower(frame: &mut Frame<'_>, app: &mut App, look: &Look, area: Rect) {
     app.scroll = app.scroll.min(hidden);
     let first = if app.tab == Tab::Log { hidden - app.scroll } else { app.scroll };
     if hidden > 0 {
-        title.push_str(&format!(" {}-{} of {} ", first + 1, first + usize::from(room.height), lines.len()));
+        let _ = write!(title, " {}-{} of {} ", first + 1, first + usize::from(room.height), lines.len());
     }
     frame.render_widget(pane(look, app.pane == Pane::Lower).title(title), area);
     lines.drain(..first);

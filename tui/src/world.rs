@@ -93,8 +93,6 @@ impl World {
     }
 
     fn replace(&mut self, snapshot: Snapshot) -> bool {
-        let told: u64 = snapshot.requests.len().try_into().unwrap_or(u64::MAX);
-        self.unlisted = snapshot.live.saturating_sub(told);
         self.instance = Some(snapshot.instance);
         self.backends = snapshot.backends;
         self.frontends = snapshot.frontends;
@@ -103,7 +101,17 @@ impl World {
         self.sort_backends();
         let before = self.requests.values().filter(|known| !known.state.is_final()).count();
         let listed: BTreeSet<&str> = snapshot.requests.iter().map(|live| live.exchange.as_str()).collect();
-        self.requests.retain(|id, known| known.state.is_final() || listed.contains(&**id));
+        let is_unlisted = |id: &str, known: &RequestRecord| !known.state.is_final() && !listed.contains(id);
+        let others = self.requests.iter().filter(|(id, known)| is_unlisted(id, known)).count();
+        let others = u64::try_from(others).unwrap_or(u64::MAX);
+        let told: u64 = listed.len().try_into().unwrap_or(u64::MAX);
+        self.unlisted = snapshot.live.saturating_sub(told);
+        // A list that is cut short leaves room for those we know from changes; more than that cannot all be live.
+        if others <= self.unlisted {
+            self.unlisted -= others;
+        } else {
+            self.requests.retain(|id, known| !is_unlisted(id, known));
+        }
         let kept = self.requests.values().filter(|known| !known.state.is_final()).count();
         snapshot.requests.into_iter().for_each(|record| self.put(record));
         kept < before && self.unlisted == 0
@@ -200,6 +208,20 @@ mod tests {
         empty.live = 0;
         assert!(world.learn(Event::Snapshot(Box::new(empty))), "their ends are not known");
         assert_eq!(world.tally(), Tally::default());
+    }
+
+    #[test]
+    fn a_list_cut_short_keeps_what_is_known_as_long_as_it_can_be_true() {
+        let mut world = World::default();
+        let records = ["3", "4", "5"].map(|id| sample::request(id, RequestState::Queued)).to_vec();
+        world.learn(Event::Requests(records));
+        let mut cut = sample::snapshot();
+        cut.live = 6;
+        assert!(!world.learn(Event::Snapshot(Box::new(cut.clone()))));
+        assert_eq!((world.requests.len(), world.unlisted, world.tally().queued), (5, 1, 5));
+        cut.live = 4;
+        world.learn(Event::Snapshot(Box::new(cut)));
+        assert_eq!((world.requests.len(), world.unlisted), (2, 2));
     }
 
     #[test]

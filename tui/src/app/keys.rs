@@ -27,7 +27,7 @@ impl App {
 
     fn press(&mut self, code: KeyCode) -> Vec<Action> {
         if let Some(overlay) = self.overlay.clone() {
-            self.key_over(code, overlay)
+            self.key_over(code, &overlay)
         } else if self.typing.is_some() {
             self.type_filter(code);
             Vec::new()
@@ -36,8 +36,8 @@ impl App {
         }
     }
 
-    fn key_over(&mut self, code: KeyCode, overlay: Overlay) -> Vec<Action> {
-        if let (Overlay::Confirm(order), KeyCode::Char('y' | 'Y') | KeyCode::Enter) = (&overlay, code) {
+    fn key_over(&mut self, code: KeyCode, overlay: &Overlay) -> Vec<Action> {
+        if let (Overlay::Confirm(order), KeyCode::Char('y' | 'Y') | KeyCode::Enter) = (overlay, code) {
             return self.confirm(order.clone());
         }
         let closes = match overlay {

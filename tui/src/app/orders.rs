@@ -66,9 +66,9 @@ impl Order {
 impl App {
     /// Asks whether the selected backend is to be drained, or used again if it is drained.
     pub(super) fn propose_drain(&mut self) {
-        let order = self.selected_backend().map(|(_, view)| match view.draining {
-            false => Order::Drain(view.name.clone()),
-            true => Order::Undrain(view.name.clone()),
+        let order = self.selected_backend().map(|(_, view)| {
+            let order = if view.draining { Order::Undrain } else { Order::Drain };
+            order(view.name.clone())
         });
         self.propose(order, "there is no backend");
     }

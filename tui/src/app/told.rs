@@ -51,11 +51,11 @@ impl App {
                 if self.tab == super::Tab::Log && self.scroll > 0 {
                     self.scroll += 1;
                 }
-                return Vec::new();
+                Vec::new()
             }
             Event::Lagged { missed } => {
                 self.notify(format!("{missed} changes were missed; the state is read again"), false);
-                return self.ask_history();
+                self.ask_history()
             }
             event => self.change(event),
         }

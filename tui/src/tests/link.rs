@@ -1,13 +1,18 @@
 //! The link: before the first snapshot, lost, back again; the log; what is asked for by itself.
 
+use std::time::{Duration, Instant};
+
 use crossterm::event::KeyCode;
 use ipc_proto::operator::{
     Candidate, Command, Decision, Event, Explanation, LogLevel, LogLine, Reply, RequestState, Subscription,
 };
 
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
 use super::Desk;
 use crate::app::{Action, Message};
-use crate::sample;
+use crate::{sample, view};
 
 fn commands(actions: Vec<Action>) -> Vec<Command> {
     let command = |action| match action {
@@ -153,17 +158,47 @@ fn a_decision_is_explained_with_its_candidates() {
     assert!(!desk.text().contains("sent to rack"));
 }
 
-/// Two thousand requests and two hundred changes a second: what a second of it costs is looked at by hand; here only
-/// that a frame stays bounded by what is on the screen.
 #[test]
 fn a_long_table_is_drawn_by_what_is_on_the_screen() {
-    let mut snapshot = sample::snapshot();
-    snapshot.requests =
-        (0..2000).map(|number| sample::request(&format!("{number:04}"), RequestState::Queued)).collect();
-    snapshot.live = 2000;
-    let mut desk = Desk::with(200, 60, snapshot);
+    let mut desk = with_two_thousand();
     desk.press(KeyCode::End);
     let text = desk.text();
     assert!(text.contains("1999") && !text.contains("1900"), "{text}");
     assert!(text.contains("Requests 2000") && text.contains("Queued: 2000"), "{text}");
+}
+
+fn with_two_thousand() -> Desk {
+    let mut snapshot = sample::snapshot();
+    let record = |number| sample::request(&format!("{number:04}"), RequestState::Queued);
+    snapshot.requests = (0..2000).map(record).collect();
+    snapshot.live = 2000;
+    Desk::with(200, 60, snapshot)
+}
+
+/// Ten seconds with two thousand requests, two hundred changes a second and ten frames a second; prints what they
+/// cost. Run it with `--release`: an unoptimised build says little.
+#[test]
+#[ignore = "prints a measurement"]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn what_ten_busy_seconds_cost() {
+    let mut desk = with_two_thousand();
+    let look = desk.look.clone();
+    let mut terminal = Terminal::new(TestBackend::new(200, 60)).unwrap();
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    for frame in 0..100 {
+        for change in 0..20 {
+            let state = if change % 2 == 0 { RequestState::Running } else { RequestState::Completed };
+            let mut record = sample::request(&format!("{:04}", (frame * 20 + change) % 2000), state);
+            record.started_unix_us = Some(sample::NOW_US + frame);
+            desk.event(Event::Requests(vec![record]));
+        }
+        let key = Instant::now();
+        desk.press(KeyCode::Down);
+        desk.now_ms += 100;
+        desk.app.settle();
+        terminal.draw(|frame| view::draw(frame, &mut desk.app, &look)).unwrap();
+        slowest = slowest.max(key.elapsed());
+    }
+    println!("ten seconds took {:?}; the slowest key {slowest:?}", began.elapsed());
 }

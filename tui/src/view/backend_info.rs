@@ -30,9 +30,9 @@ pub(super) fn lines(app: &App, view: &BackendView, look: &Look, cells: usize) ->
     let process = view.worker_pid.map_or_else(none, |pid| pid.to_string());
     let worker = format!("{}, process {process}, generation {}", view.worker, view.generation);
     let samples = of(|learned, _| count(learned.samples));
-    let fit = of(|learned, look| match learned.fitted {
-        true => format!("{:.2} {}", learned.r_squared, learned.quality),
-        false => look.glyphs.none.to_owned(),
+    let fit = of(|learned, look| {
+        let known = learned.fitted.then(|| format!("{:.2} {}", learned.r_squared, learned.quality));
+        known.unwrap_or_else(|| look.glyphs.none.to_owned())
     });
     let load_time = of(|learned, look| load(learned.load_ms, learned.loads, look.glyphs));
     let input = of(|learned, look| with_unit(learned.input_per_second, look));
@@ -130,9 +130,10 @@ fn row(learned: &LearnedView, look: &Look, cells: usize) -> Line<'static> {
     ];
     for (value, margin) in speeds {
         let text = speed(value, look.glyphs);
-        let margin = match margin > 0.0 && value > 0.0 {
-            true => format!("{}{margin:.1}", look.glyphs.margin),
-            false => String::new(),
+        let margin = if margin > 0.0 && value > 0.0 {
+            format!("{}{margin:.1}", look.glyphs.margin)
+        } else {
+            String::new()
         };
         let margin_tone = if degraded { tone } else { Tone::Margin };
         let text_cells = crate::measure::width(&text).min(12);

@@ -28,8 +28,8 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     strip.column(&view.name, 12, Tone::Backend(place)).put(" ", Tone::Plain).put(lamp, tone);
     let model = if view.current_model.is_empty() { "idle" } else { &view.current_model };
     let model_cells = match cells {
-        ..70 => 16,
-        ..126 => 24,
+        0..70 => 16,
+        70..126 => 24,
         _ => 30,
     };
     let is_idle = view.current_model.is_empty();
@@ -50,6 +50,18 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     );
     let queue = if view.queued > 0 { format!("[Q:{}]", count(view.queued)) } else { String::new() };
     strip.put(" ", Tone::Plain).column(&queue, 7, Tone::Warning);
+    put_details(&mut strip, app, look, view);
+    let is_selected = app.selected_backend().is_some_and(|(selected, _)| selected == place);
+    if is_selected && app.pane == Pane::Header {
+        strip.selected(Some(look.style(Tone::Badge)))
+    } else {
+        strip.done()
+    }
+}
+
+/// What is told as far as there is room, the most urgent first.
+fn put_details(strip: &mut Strip<'_>, app: &App, look: &Look, view: &BackendView) {
+    let glyphs = look.glyphs;
     let learned = app.world.learned_of(view);
     if let Some((text, tone)) = trouble(view) {
         let room = strip.left().saturating_sub(2);
@@ -78,12 +90,6 @@ fn line(app: &App, look: &Look, place: usize, view: &BackendView, cells: usize) 
     if !others.is_empty() {
         strip.more(&format!("+ {}", others.join(", ")), Tone::Dim);
     }
-    let is_selected = app.selected_backend().is_some_and(|(selected, _)| selected == place);
-    if is_selected && app.pane == Pane::Header {
-        strip.selected(Some(look.style(Tone::Badge)))
-    } else {
-        strip.done()
-    }
 }
 
 /// Load time and speeds, the longest form first.
@@ -95,9 +101,9 @@ fn metrics(learned: &LearnedView, look: &Look) -> [String; 3] {
         let unit = if per_second > 0.0 { " tok/s" } else { "" };
         format!("{sign}{}{unit}", speed(per_second, glyphs))
     });
-    let [short_in, short_out] = speeds.map(|(sign, per_second)| match per_second > 0.0 {
-        true => format!("{sign}{per_second:.0}"),
-        false => format!("{sign}{}", glyphs.none),
+    let [short_in, short_out] = speeds.map(|(sign, per_second)| {
+        let number = if per_second > 0.0 { format!("{per_second:.0}") } else { glyphs.none.to_owned() };
+        format!("{sign}{number}")
     });
     [
         format!("{load} {dot} {long_in} {dot} {long_out}"),

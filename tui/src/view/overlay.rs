@@ -1,5 +1,7 @@
 //! What lies over the screen: help, models, decisions, and the question before an order.
 
+use std::fmt::Write as _;
+
 use ipc_proto::operator::{Decision, Explanation};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -98,9 +100,10 @@ fn models(app: &App, backend: &str, look: &Look, cells: usize) -> Vec<Line<'stat
     let mut names: Vec<_> = view.models.iter().collect();
     names.sort();
     for name in names.iter().take(MOST_MODELS) {
-        let (mark, tone) = match **name == view.current_model {
-            true => (look.glyphs.running, Tone::Running),
-            false => (" ", Tone::Plain),
+        let (mark, tone) = if **name == view.current_model {
+            (look.glyphs.running, Tone::Running)
+        } else {
+            (" ", Tone::Plain)
         };
         lines.push(Strip::new(look, cells).put(&format!("{mark} {name}"), tone).done());
     }
@@ -157,10 +160,10 @@ fn sentence(decision: &Decision, look: &Look) -> String {
         backend => format!("{at} sent to {backend}: {}", decision.reason),
     };
     if let Some(position) = decision.position {
-        text.push_str(&format!(", place {position}"));
+        let _ = write!(text, ", place {position}");
     }
     if let Some(wait) = decision.estimated_wait_ms {
-        text.push_str(&format!(", expected wait {}", wait_us(wait.saturating_mul(1000))));
+        let _ = write!(text, ", expected wait {}", wait_us(wait.saturating_mul(1000)));
     }
     text
 }

@@ -1,5 +1,7 @@
 //! The info pane of a request: everything known of it.
 
+use std::fmt::Write as _;
+
 use ipc_proto::operator::{RequestRecord, RequestState};
 use ratatui::text::Line;
 
@@ -20,11 +22,11 @@ pub(super) fn lines(app: &App, record: &RequestRecord, look: &Look, cells: usize
     let tokens = |number: Option<u64>| number.map_or_else(none, count);
     let mut output = tokens(record.output_tokens);
     if let Some(thought) = record.reasoning_tokens.filter(|number| *number > 0) {
-        output.push_str(&format!(" ({} thinking)", count(thought)));
+        let _ = write!(output, " ({} thinking)", count(thought));
     }
     let mut input = tokens(record.input_tokens);
     if let Some(cached) = record.cached_tokens.filter(|number| *number > 0) {
-        input.push_str(&format!(" ({} cached)", count(cached)));
+        let _ = write!(input, " ({} cached)", count(cached));
     }
     let reloaded = match record.load_us {
         Some(us) => format!("{} {}", look.glyphs.done, elapsed_us(i64::try_from(us).unwrap_or(i64::MAX))),
@@ -82,7 +84,7 @@ fn status(record: &RequestRecord) -> String {
         record.state.as_str().clone_into(&mut text);
     }
     if let Some(status) = record.http_status {
-        text.push_str(&format!(", HTTP {status}"));
+        let _ = write!(text, ", HTTP {status}");
     }
     text
 }

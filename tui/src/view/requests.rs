@@ -60,9 +60,10 @@ pub(super) fn lines(app: &App, look: &Look, area: Rect) -> Vec<Line<'static>> {
             put_compact(&mut strip, app, look, record);
         }
         let is_selected = app.table.selected.as_ref() == Some(id);
-        lines.push(match is_selected && app.pane == Pane::Requests {
-            true => strip.selected(None),
-            false => strip.done(),
+        lines.push(if is_selected && app.pane == Pane::Requests {
+            strip.selected(None)
+        } else {
+            strip.done()
         });
     }
     if app.table.rows.is_empty() {

@@ -149,14 +149,12 @@ impl<'a> Chart<'a> {
             fit(&format!("{}{name}", if cells > 3 { " " } else { "" }), cells, glyphs)
         } else {
             // Without colours the ends must be seen.
-            match cells {
-                1 => "|".to_owned(),
-                _ => {
-                    let name = cut(&stretch.model, cells - 2, glyphs);
-                    let filling = "=".repeat(cells - 2 - width(&name));
-                    format!("[{name}{filling}]")
-                }
+            if cells < 2 {
+                return Span::raw("|");
             }
+            let name = cut(&stretch.model, cells - 2, glyphs);
+            let filling = "=".repeat(cells - 2 - width(&name));
+            format!("[{name}{filling}]")
         };
         Span::styled(text, self.look.bar(place))
     }
