@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Config(Config),
     /// Ask or order a running proxylm, as the user who started it.
     Ctl(Ctl),
+    /// Watch a running proxylm on a screen, and act on it with keys; F1 lists them.
+    Tui(Tui),
     /// Play a record of scheduling again: whether the decisions are the same, and what other rules would have done.
     Replay(Replay),
     /// Print a script that completes this program's command line in a shell.
@@ -141,6 +143,14 @@ pub(crate) struct Ctl {
     /// What to ask or order.
     #[command(subcommand)]
     pub(crate) command: CtlCommand,
+}
+
+/// `proxylm tui`.
+#[derive(Debug, Args)]
+pub(crate) struct Tui {
+    /// Where the instance is to be found.
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// The verbs of `proxylm ctl`.

@@ -7,6 +7,7 @@ mod documents;
 mod replay;
 mod serve;
 pub(crate) mod service;
+mod tui;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => runtime()?.block_on(serve::run(arguments)),
         Command::Config(command) => configure(command),
         Command::Ctl(arguments) => runtime()?.block_on(ctl::run(arguments)),
+        Command::Tui(arguments) => runtime()?.block_on(tui::run(arguments)),
         Command::Replay(arguments) => replay::play(&arguments),
         Command::Completions { shell } => {
             report::say(&documents::completions(shell));

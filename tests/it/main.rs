@@ -26,6 +26,8 @@ mod operate_live;
 mod retry;
 mod scheduling;
 mod service;
+#[cfg(unix)]
+mod screen;
 mod strategies;
 mod streaming;
 mod support;
