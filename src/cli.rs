@@ -131,68 +131,12 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// `proxylm ctl …`.
-#[derive(Debug, Args)]
-pub(crate) struct Ctl {
-    /// Where the instance is to be found.
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// Print JSON, for scripts
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// What to ask or order.
-    #[command(subcommand)]
-    pub(crate) command: CtlCommand,
-}
-
 /// `proxylm tui`.
 #[derive(Debug, Args)]
 pub(crate) struct Tui {
     /// Where the instance is to be found.
     #[command(flatten)]
     pub(crate) place: Place,
-}
-
-/// The verbs of `proxylm ctl`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum CtlCommand {
-    /// The instance, its frontends, its backends and what it has done.
-    Status,
-    /// The backends: health, slots, the models they hold and for whom.
-    Backends,
-    /// What has been learned of each model on each backend: how long it loads, how fast it reads and writes.
-    Models,
-    /// The live requests: running ones first, then the queue.
-    Requests,
-    /// Past requests, newest first.
-    History(HistoryFilter),
-    /// Why a request, waiting or ended, was sent where it was: every decision, and how each backend looked.
-    Explain {
-        /// Its id, or the beginning of it
-        id: String,
-    },
-    /// Grant nothing more on a backend; what runs there finishes.
-    Drain {
-        /// Its name
-        backend: String,
-    },
-    /// Use a drained backend again.
-    Undrain {
-        /// Its name
-        backend: String,
-    },
-    /// End one request.
-    Cancel {
-        /// Its id, or the beginning of it
-        id: String,
-    },
-    /// Replace a backend's worker; what runs there finishes first.
-    Restart {
-        /// The backend's name
-        backend: String,
-    },
-    /// Finish what runs, then end the instance; returns when it is gone.
-    Stop,
 }
 
 /// `proxylm service …`.

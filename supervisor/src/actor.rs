@@ -335,13 +335,12 @@ impl Actor {
                     self.state.watch.learned(&observation);
                     self.store.observed(observation);
                 }
-                Effect::Note(note) => journal::note(&note),
-                Effect::Learned(observation) => self.store.observed(observation),
                 Effect::Note(note) => {
                     if matches!(note, Note::Phase("draining")) {
                         self.herald.stopping();
                     }
                     journal::note(&note);
+                }
                 Effect::Stopped => self.state.stopped = true,
             }
         }

@@ -4,8 +4,7 @@
 //! but who asked.
 
 use ipc_proto::operator::{
-    Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord,
-    Command, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Snapshot,
+    Command, Decision, Explanation, HistoryQuery, InstanceView, Refusal, Reply, RequestRecord, Snapshot,
 };
 
 use super::Actor;
