@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn what_is_wanted_is_handed_over_in_one_line_and_nothing_else_is() {
         let heard: Arc<Mutex<Vec<LogLine>>> = Arc::default();
-        let into = Arc::clone(&heard);
+        let ear = Arc::clone(&heard);
         tap::pour_into(Arc::new(move |line| {
-            into.lock().unwrap().push(line);
+            ear.lock().unwrap().push(line);
             true
         }));
         let listening = registry().with(Overheard.with_filter(WhatIsWanted));

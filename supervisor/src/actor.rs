@@ -134,6 +134,8 @@ pub(crate) struct State {
     save_due: Option<Time>,
     /// Operators that have subscribed.
     watch: Watch,
+    /// This process's log lines, for them.
+    log: Arc<LineQueue>,
     /// What was asked for of every process's log.
     log_wanted: Option<(LogLevel, bool)>,
     vigil: Vigil,
@@ -154,6 +156,7 @@ impl Actor {
         let mut batch = Vec::with_capacity(BATCH);
         let mut effects = Vec::new();
         let now = self.clock.now();
+        self.state.log.listen();
         self.listen();
         self.scheduler.start(now, &mut effects);
         if let Some(recorder) = &mut self.recorder {
@@ -173,7 +176,7 @@ impl Actor {
                         }
                     }
                 }
-                () = self.log.heard() => {}
+                () = self.state.log.heard() => {}
                 () = alarm.ring() => {
                     let now = self.clock.now();
                     if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {

@@ -28,7 +28,6 @@ use self::scheduler::learner::{Learner, Observation};
 use self::signals::Signals;
 use self::specs::Specs;
 use self::store::{Store, StoreSettings};
-use self::watchers::LineQueue;
 
 mod actor;
 mod alarm;
@@ -114,8 +113,6 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
         }
     };
     let learner = remembered(&observations, &catalog);
-    let log = Arc::new(LineQueue::default());
-    log.listen();
     let mut actor = Actor {
         clock,
         instance: describe(&loaded, &catalog, &reservation, clock),

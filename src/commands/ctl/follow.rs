@@ -50,8 +50,8 @@ pub(super) async fn chosen(
         _ => None,
     });
     Ok(snapshot.map(|snapshot| {
-        let live = snapshot.requests.len() as u64;
-        Box::new(Snapshot { live, ..*snapshot })
+        let chosen = snapshot.requests.len() as u64;
+        Box::new(Snapshot { live: chosen, ..*snapshot })
     }))
 }
 
