@@ -103,15 +103,9 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
     let catalog = Arc::new(loaded.config.catalog());
     let seed = u64::from_le_bytes(random()?);
     let observations = store.observations()?;
-    let recorder = match loaded.config.record() {
-        None => None,
-        Some(path) => {
-            let known = observations.clone();
-            let header = Header::new(Catalog::clone(&catalog), seed, clock.started_unix_us(), known);
-            let begun = Recorder::begin(&path, &header);
-            Some(begun.map_err(|source| SupervisorError::Record { path, source })?)
-        }
-    };
+    let header =
+        || Header::new(Catalog::clone(&catalog), seed, clock.started_unix_us(), observations.clone());
+    let recorder = recorder(&loaded, header)?;
     let learner = remembered(&observations, &catalog);
     let mut actor = Actor {
         clock,
@@ -158,6 +152,13 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
 fn bind(run_dir: &RunDir) -> Result<Listener, SupervisorError> {
     let path = run_dir.supervisor_socket();
     local::bind(&path).map_err(|source| SupervisorError::Socket { path, source })
+}
+
+/// Who writes down what the scheduler is told, if the configuration wants it.
+fn recorder(loaded: &Loaded, header: impl FnOnce() -> Header) -> Result<Option<Recorder>, SupervisorError> {
+    let Some(path) = loaded.config.record() else { return Ok(None) };
+    let begun = Recorder::begin(&path, &header());
+    begun.map(Some).map_err(|source| SupervisorError::Record { path, source })
 }
 
 fn store_settings(loaded: &Loaded) -> StoreSettings {

@@ -109,8 +109,8 @@ fn transcript(name: &str) -> String {
 fn assert_transcript(name: &str, said: &Said) {
     assert_eq!(said.code, 0, "{said:?}");
     let is_warning = |line: &&str| line.starts_with("warning: ");
-    let text: String =
-        said.out.lines().filter(|line| !is_warning(line)).map(|line| format!("{line}\n")).collect();
+    let lines: Vec<_> = said.out.lines().filter(|line| !is_warning(line)).collect();
+    let text = lines.join("\n") + "\n";
     assert_eq!(text, transcript(name), "\n--- it says now\n{text}\n--- and should say {name}");
 }
 
@@ -413,7 +413,7 @@ fn a_service_manager_hears_that_it_serves_that_it_lives_and_that_it_ends() {
     let home = Home::new();
     let path = home.path("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    manager.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut served = Served::start(&home, &manager, path.to_str().unwrap(), "400000");
     let ready = served.hear_news();
     let address = ready.strip_prefix("READY=1\nSTATUS=serving at http://").expect(&ready);
@@ -435,7 +435,7 @@ fn the_managers_socket_may_have_no_file_and_an_operators_stop_is_told_too() {
     let name = format!("proxylm-test-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let manager = UnixDatagram::bind_addr(&address).unwrap();
-    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    manager.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut served = Served::start(&home, &manager, &format!("@{name}"), "0");
     assert!(served.hear().starts_with("READY=1\n"));
     let run_dir = home.path("run");

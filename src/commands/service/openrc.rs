@@ -1,4 +1,4 @@
-//! The script that OpenRC runs.
+//! The script that the manager `OpenRC` runs.
 
 use super::plan::Plan;
 
@@ -35,7 +35,7 @@ start_pre() {{
 }}
 "#,
         program = shell(&program),
-        // OpenRC reads the words in it as a shell does, once more.
+        // The manager reads the words in it as a shell does, once more.
         arguments = shell(&arguments.join(" ")),
         folder = shell(&folder),
         stop = plan.stop_seconds(),
