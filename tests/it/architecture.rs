@@ -55,7 +55,9 @@ fn siblings_do_not_import_each_other() {
 
 #[test]
 fn files_fit_a_reader() {
-    for folder in ["src", "dialect/src", "ipc-proto/src", "supervisor/src", "worker/src", "frontend/src", "tui/src"] {
+    for folder in
+        ["src", "dialect/src", "ipc-proto/src", "supervisor/src", "worker/src", "frontend/src", "tui/src"]
+    {
         for path in sources(&root().join(folder)) {
             let lines = fs::read_to_string(&path).unwrap().lines().count();
             assert!(lines <= 450, "{} has {lines} lines", path.display());

@@ -8,10 +8,10 @@ use ipc_proto::operator::BackendView;
 
 use crate::world::World;
 
-/// One slice of a sparkline.
-pub(crate) const SLICE_US: i64 = 5_000_000;
+/// The finest slice of a chart.
+pub(crate) const SLICE_US: i64 = 1_000_000;
 /// Slices kept: half an hour.
-pub(crate) const SLICES: usize = 360;
+pub(crate) const SLICES: usize = 1800;
 /// How far back turns are kept.
 pub(crate) const TURNS_US: i64 = 30 * 60 * 1_000_000;
 /// The most stretches kept of one backend.
@@ -122,9 +122,28 @@ impl Past {
         self.slices.iter().skip(self.slices.len().saturating_sub(number)).copied()
     }
 
+    /// The last `number` groups of `size` slices, oldest first, cut at round times so that they do not change as time goes
+    /// on; the newest one is still being filled.
+    pub(crate) fn groups(&self, number: usize, size: usize) -> Vec<Slice> {
+        let size = size.max(1);
+        let phase = self.newest.rem_euclid(i64::try_from(size).unwrap_or(1));
+        let mut wanted = usize::try_from(phase).unwrap_or(0) + 1;
+        let (mut end, mut groups) = (self.slices.len(), Vec::new());
+        while end > 0 && groups.len() < number {
+            let start = end.saturating_sub(wanted);
+            groups.push(self.slices.range(start..end).fold(Slice::default(), |sum, slice| Slice {
+                done: sum.done + slice.done,
+                queued: sum.queued.max(slice.queued),
+            }));
+            (end, wanted) = (start, size);
+        }
+        groups.reverse();
+        groups
+    }
+
     /// Complete answers in the last minute.
     pub(crate) fn done_per_minute(&self) -> u64 {
-        self.last(12).map(|slice| slice.done).sum()
+        self.last(60).map(|slice| slice.done).sum()
     }
 
     /// When the oldest stretch began.
@@ -159,6 +178,19 @@ mod tests {
         let done: Vec<_> = past.last(10).map(|slice| slice.done).collect();
         assert_eq!(done, [2, 3, 0, 0]);
         assert_eq!(past.done_per_minute(), 5);
+    }
+
+    #[test]
+    fn groups_are_cut_at_round_times() {
+        let (mut world, mut past) = (World::default(), Past::default());
+        past.observe(&world, 3 * SLICE_US);
+        for second in 4..=11 {
+            world.counters.completed += 1;
+            past.observe(&world, second * SLICE_US);
+        }
+        let done = |number| past.groups(number, 5).iter().map(|group| group.done).collect::<Vec<_>>();
+        assert_eq!(done(9), [1, 5, 2], "seconds 3 and 4, 5 to 9, 10 and 11");
+        assert_eq!(done(2), [5, 2]);
     }
 
     #[test]

@@ -7,8 +7,10 @@ use crate::app::{App, Link};
 use crate::look::{Look, Tone};
 use crate::measure::{count, cut};
 
-/// Slices of a sparkline in the title.
+/// Cells of a sparkline in the title.
 const SPARKS: usize = 24;
+/// Seconds of one cell of them.
+const SPARK_SECONDS: usize = 5;
 /// From this width on the title has room for more.
 const ROOMY: u16 = 130;
 
@@ -42,8 +44,9 @@ pub(super) fn title(app: &App, look: &Look, cells: u16) -> Line<'static> {
         }
     }
     let slices = if cells >= ROOMY { SPARKS } else { SPARKS / 2 };
-    let done: Vec<u64> = app.past.last(slices).map(|slice| slice.done).collect();
-    let queued: Vec<u64> = app.past.last(slices).map(|slice| slice.queued).collect();
+    let groups = app.past.groups(slices, SPARK_SECONDS);
+    let done: Vec<u64> = groups.iter().map(|group| group.done).collect();
+    let queued: Vec<u64> = groups.iter().map(|group| group.queued).collect();
     let done_text = format!("done/min {:>3} ", count(app.past.done_per_minute()));
     let queue_text = format!("  queue {:>3} ", count(app.world.tally().queued));
     let needed = done_text.len() + queue_text.len() + 2 * slices;

@@ -24,7 +24,7 @@ const HELP: &[(&str, &str)] = &[
     ("Enter", "show the selected request or backend"),
     ("i  l  v", "lower pane: info, log, turns of the last minutes"),
     ("L", "log level: info, warning, error, debug"),
-    ("/", "filter by model, client, server or status; Esc clears it"),
+    ("/", "filter by model, client, server, status; Esc clears"),
     ("s  S", "sort by the next column; reverse the order"),
     ("m", "models of the selected backend"),
     ("e", "how the selected request was decided on"),
@@ -87,7 +87,7 @@ fn help(look: &Look, cells: usize) -> Vec<Line<'static>> {
     lines.push(Line::default());
     lines.extend(SIGNS.iter().map(entry));
     lines.push(Line::default());
-    let note = "Texts of requests and answers never leave their processes, so none is shown here.";
+    let note = "No text of a request or an answer is ever shown here.";
     lines.push(Strip::new(look, cells).put(note, Tone::Dim).done());
     lines
 }

@@ -16,6 +16,13 @@ const LABEL: usize = 12;
 
 /// The lines of the pane.
 pub(super) fn lines(app: &App, record: &RequestRecord, look: &Look, cells: usize) -> Vec<Line<'static>> {
+    let mut lines = facts(app, record, look, cells);
+    lines.extend(remarks(record, look, cells));
+    lines
+}
+
+/// What every request has: times, counts, names.
+fn facts(app: &App, record: &RequestRecord, look: &Look, cells: usize) -> Vec<Line<'static>> {
     let none = || look.glyphs.none.to_owned();
     let word = |text: &str| if text.is_empty() { none() } else { text.to_owned() };
     let time = |at: Option<i64>| at.map_or_else(none, |at| date(at, &look.zone));
@@ -39,17 +46,33 @@ pub(super) fn lines(app: &App, record: &RequestRecord, look: &Look, cells: usize
         queue_wait = format!("{} so far", wait_us(u64::try_from(waited).unwrap_or(0)));
     }
     let first_byte = record.first_byte_us.map_or_else(none, wait_us);
+    let created = time(Some(record.arrived_unix_us));
+    let class = record.class.as_str().to_owned();
+    // An id that is cut is of no use: on a narrow screen it has its own line.
+    let narrow = cells < 100;
+    let mut lines = Vec::new();
+    if narrow {
+        lines.push(single(look, cells, "ID", &record.id, Tone::Plain));
+    }
+    let first = if narrow { ("Class", class.clone()) } else { ("ID", record.id.clone()) };
+    let last = if narrow { ("", String::new()) } else { ("Class", class) };
     let pairs = [
-        ("ID", record.id.clone(), "Created", time(Some(record.arrived_unix_us))),
+        (first.0, first.1, "Created", created),
         ("Client", word(&record.client), "Started", time(record.started_unix_us)),
         ("Model", record.model.clone(), "Completed", time(record.ended_unix_us)),
         ("Endpoint", endpoint(record.endpoint).to_owned(), "Queue wait", queue_wait),
         ("Stream", if record.stream { "yes" } else { "no" }.to_owned(), "Prompt tok", input),
         ("Server", backend(record, look), "Output tok", output),
         ("Status", status(record), "RM", reloaded),
-        ("Class", record.class.as_str().to_owned(), "First byte", first_byte),
+        (last.0, last.1, "First byte", first_byte),
     ];
-    let mut lines: Vec<_> = pairs.iter().map(|(a, b, c, d)| pair(look, cells, (a, b), (c, d))).collect();
+    lines.extend(pairs.iter().map(|(a, b, c, d)| pair(look, cells, (a, b), (c, d))));
+    lines
+}
+
+/// What only some have: a place in the queue, a reason, an error, what was lost in translation.
+fn remarks(record: &RequestRecord, look: &Look, cells: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
     if let Some(waiting) = &record.waiting {
         let text = format!(
             "place {} among those for {}, expected to begin in {}",

@@ -13,7 +13,7 @@ use crate::past::{SLICE_US, Stretch};
 /// Cells of a backend's name.
 const NAME: usize = 13;
 /// How much time the chart covers at least, in microseconds: the first that holds all that is known, else the last.
-const COVERS_US: [i64; 3] = [300_000_000, 600_000_000, 1_800_000_000];
+const COVERS_US: [i64; 4] = [120_000_000, 300_000_000, 600_000_000, 1_800_000_000];
 
 /// The lines of the pane.
 pub(super) fn lines(app: &App, look: &Look, cells: usize) -> Vec<Line<'static>> {
@@ -30,8 +30,9 @@ pub(super) fn lines(app: &App, look: &Look, cells: usize) -> Vec<Line<'static>> 
     }
     // Two rows of a sparkline tell what the turns were for, slice by slice under the same axis.
     for (name, tone) in [("answers", Tone::Good), ("queue", Tone::Warning)] {
+        let groups = app.past.groups(chart.cells, chart.slices());
         let values: Vec<u64> =
-            chart.slices(app).map(|slice| if name == "queue" { slice.queued } else { slice.done }).collect();
+            groups.iter().map(|group| if name == "queue" { group.queued } else { group.done }).collect();
         let mut strip = Strip::new(look, cells);
         strip.column(name, NAME, Tone::Dim).put(&spark(&values, chart.cells, look), tone);
         lines.push(strip.done());
@@ -77,7 +78,7 @@ impl<'a> Chart<'a> {
         let cells_i = i64::try_from(cells.max(1)).unwrap_or(1);
         // Whole slices per cell, so that bars and sparklines agree.
         let age = app.past.oldest_us().map_or(0, |oldest| app.clock_us() - oldest);
-        let covers = COVERS_US.into_iter().find(|covers| age <= *covers).unwrap_or(COVERS_US[2]);
+        let covers = COVERS_US.into_iter().find(|covers| age <= *covers).unwrap_or(COVERS_US[3]);
         let slices = (covers / SLICE_US - 1).div_euclid(cells_i) + 1;
         let cell_us = slices * SLICE_US;
         Self { look, cells, now_us: app.clock_us(), cell_us, models }
@@ -87,6 +88,11 @@ impl<'a> Chart<'a> {
     fn cell(&self, at_us: i64) -> i64 {
         let newest = self.now_us.div_euclid(self.cell_us);
         i64::try_from(self.cells).unwrap_or(0) - 1 - (newest - at_us.div_euclid(self.cell_us))
+    }
+
+    /// Slices per cell.
+    fn slices(&self) -> usize {
+        usize::try_from(self.cell_us / SLICE_US).unwrap_or(1)
     }
 
     fn axis(&self) -> Line<'static> {
@@ -157,25 +163,6 @@ impl<'a> Chart<'a> {
             format!("[{name}{filling}]")
         };
         Span::styled(text, self.look.bar(place))
-    }
-
-    /// One slice per cell, oldest first: those that fall together are put together.
-    fn slices(&self, app: &App) -> impl Iterator<Item = crate::past::Slice> {
-        let per_cell = usize::try_from(self.cell_us / SLICE_US).unwrap_or(1).max(1);
-        let all: Vec<_> = app.past.last(self.cells * per_cell).collect();
-        // The newest cell is as full as the slice that is going on.
-        let newest = usize::try_from(self.now_us.div_euclid(SLICE_US)).unwrap_or(0) % per_cell + 1;
-        let mut cells = Vec::new();
-        let mut end = all.len();
-        let mut wanted = newest;
-        while end > 0 && cells.len() < self.cells {
-            let start = end.saturating_sub(wanted);
-            cells.push(all[start..end].iter().fold(crate::past::Slice::default(), |sum, slice| {
-                crate::past::Slice { done: sum.done + slice.done, queued: sum.queued.max(slice.queued) }
-            }));
-            (end, wanted) = (start, per_cell);
-        }
-        cells.into_iter().rev()
     }
 }
 
