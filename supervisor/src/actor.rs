@@ -114,8 +114,6 @@ pub(crate) struct Actor {
     /// The parts of the instance's description that never change.
     pub(crate) instance: InstanceView,
     pub(crate) announce: Option<Announce>,
-    /// This process's log lines, for operators.
-    pub(crate) log: Arc<LineQueue>,
     pub(crate) herald: Herald,
     /// Everything that begins empty.
     pub(crate) state: State,

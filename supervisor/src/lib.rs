@@ -116,7 +116,6 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
         recorder,
         specs: Specs::new(loaded.config, run_dir.clone(), &reservation, Pepper::new(random()?)),
         announce: Some(announce),
-        log,
         herald: Herald::of_environment(),
         state: State::default(),
     };
