@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use ipc_proto::ids::{BackendId, FrontendId, WorkerId};
 use ipc_proto::local::RunDir;
-use ipc_proto::operator::RequestState;
 use supervisor::config::{LogFormat, LogLevel};
 use supervisor::scheduler::catalog::Strategy;
+
+mod ctl;
+
+pub(crate) use self::ctl::{Ctl, CtlCommand, HistoryFilter, LogOptions, RequestsOptions};
 
 /// An LLM proxy that queues by model: one URL for every client and every backend.
 #[derive(Debug, Parser)]
@@ -32,6 +36,18 @@ pub(crate) enum Command {
     Tui(Tui),
     /// Play a record of scheduling again: whether the decisions are the same, and what other rules would have done.
     Replay(Replay),
+    /// Print a script that completes this program's command line in a shell.
+    Completions {
+        /// Which shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for every command.
+    Man {
+        /// Write the pages of all commands into this directory, which must be there
+        #[arg(long, value_name = "DIRECTORY")]
+        out: Option<PathBuf>,
+    },
     /// Print name, version and system.
     Version,
     /// Hold clients, for a supervisor; never called by people.
@@ -113,68 +129,12 @@ pub(crate) struct ConfigFile {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// `proxylm ctl …`.
-#[derive(Debug, Args)]
-pub(crate) struct Ctl {
-    /// Where the instance is to be found.
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// Print JSON, for scripts
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// What to ask or order.
-    #[command(subcommand)]
-    pub(crate) command: CtlCommand,
-}
-
 /// `proxylm tui`.
 #[derive(Debug, Args)]
 pub(crate) struct Tui {
     /// Where the instance is to be found.
     #[command(flatten)]
     pub(crate) place: Place,
-}
-
-/// The verbs of `proxylm ctl`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum CtlCommand {
-    /// The instance, its frontends, its backends and what it has done.
-    Status,
-    /// The backends: health, slots, the models they hold and for whom.
-    Backends,
-    /// What has been learned of each model on each backend: how long it loads, how fast it reads and writes.
-    Models,
-    /// The live requests: running ones first, then the queue.
-    Requests,
-    /// Past requests, newest first.
-    History(HistoryFilter),
-    /// Why a request, waiting or ended, was sent where it was: every decision, and how each backend looked.
-    Explain {
-        /// Its id, or the beginning of it
-        id: String,
-    },
-    /// Grant nothing more on a backend; what runs there finishes.
-    Drain {
-        /// Its name
-        backend: String,
-    },
-    /// Use a drained backend again.
-    Undrain {
-        /// Its name
-        backend: String,
-    },
-    /// End one request.
-    Cancel {
-        /// Its id, or the beginning of it
-        id: String,
-    },
-    /// Replace a backend's worker; what runs there finishes first.
-    Restart {
-        /// The backend's name
-        backend: String,
-    },
-    /// Finish what runs, then end the instance; returns when it is gone.
-    Stop,
 }
 
 /// `proxylm replay`.
@@ -189,36 +149,6 @@ pub(crate) struct Replay {
     /// Also simulate them with another number, such as `scheduler.max_wait=30`; may be given several times
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-}
-
-/// Which past requests to list.
-#[derive(Debug, Args)]
-pub(crate) struct HistoryFilter {
-    /// How many at most
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
-    pub(crate) limit: u32,
-    /// Only this model
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model: Option<String>,
-    /// Only this backend
-    #[arg(long, value_name = "BACKEND")]
-    pub(crate) backend: Option<String>,
-    /// Only this client, by the name of its key
-    #[arg(long, value_name = "CLIENT")]
-    pub(crate) client: Option<String>,
-    /// Only this state: queued, running, completed, failed or cancelled
-    #[arg(long, value_name = "STATE", value_parser = state)]
-    pub(crate) state: Option<RequestState>,
-    /// Only the requests with this id
-    #[arg(long, value_name = "ID")]
-    pub(crate) id: Option<String>,
-}
-
-fn state(word: &str) -> Result<RequestState, String> {
-    RequestState::from_word(word).ok_or_else(|| {
-        let words: Vec<_> = RequestState::ALL.iter().map(|state| state.as_str()).collect();
-        format!("the states are {}", words.join(", "))
-    })
 }
 
 /// What every child is told on its command line. Nothing here is secret.

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod logs;
+mod moments;
 mod report;
 mod tables;
 

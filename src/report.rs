@@ -88,6 +88,22 @@ pub(crate) fn say_json<T: Serialize>(value: &T) {
     say(&text);
 }
 
+/// Prints a line of a story that goes on. `false`: nobody reads it any more.
+pub(crate) fn go_on(line: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+}
+
+/// The same for `value` as one line of JSON.
+pub(crate) fn go_on_json<T: Serialize>(value: &T) -> bool {
+    go_on(&serde_json::to_string(value).expect("our own types have string keys and finite numbers"))
+}
+
+/// Prints a remark about what is printed, on standard error.
+pub(crate) fn remark(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// Prints `failure` on standard error.
 pub(crate) fn complain(failure: &Failure, audience: Audience) {
     let text = match audience {

@@ -12,14 +12,18 @@ use jiff::tz::TimeZone;
 use crate::report::{one_line, table};
 
 mod backends;
+mod changes;
 mod decisions;
 mod learned;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::backends::backends;
+pub(crate) use self::changes::{change, log_line, standing};
 pub(crate) use self::decisions::explanation;
 pub(crate) use self::learned::learned;
+pub(crate) use self::rows::{csv, request};
 
 /// The least that is shown of an id.
 const SHORTEST_ID: usize = 8;
@@ -41,7 +45,7 @@ pub(crate) fn status(snapshot: &Snapshot) -> String {
 fn instance(instance: &InstanceView) -> String {
     let up = duration_us(between(instance.started_unix_us, instance.now_unix_us));
     let mut lines = vec![
-        format!("proxylm {}, {} for {up}, process {}", instance.version, instance.phase, instance.pid),
+        format!("proxylm {}, {}, process {}", instance.version, since(&instance.phase, &up), instance.pid),
         format!("listening on http://{}", instance.address),
         format!(
             "strategy {}, {} of at most {} waiting",
@@ -53,6 +57,11 @@ fn instance(instance: &InstanceView) -> String {
     }
     lines.push(format!("history {}", instance.database));
     lines.join("\n")
+}
+
+/// `running for 3 m 02 s`; of other phases it is not known how long they have lasted.
+fn since(phase: &str, up: &str) -> String {
+    if phase == "running" { format!("running for {up}") } else { format!("{phase}, up {up}") }
 }
 
 fn counters(counters: &Counters) -> String {
@@ -249,6 +258,12 @@ fn clock_time(s: u64) -> String {
 /// A duration that is expected, not measured. From a day on it means no more than that.
 fn expected_ms(ms: u64) -> String {
     if ms < DAY_MS { format!("~{}", duration_us(ms * 1000)) } else { "over a day".to_owned() }
+}
+
+/// The time of day by the clock on this machine's wall.
+fn time_of_day(unix_us: i64) -> String {
+    Timestamp::from_microsecond(unix_us)
+        .map_or_else(|_| dash(), |time| time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string())
 }
 
 /// A moment by the clock on this machine's wall.

@@ -92,11 +92,11 @@ mod tests {
         let taken: Arc<Mutex<Vec<String>>> = Arc::default();
         let (has_room, into) = (Arc::clone(&room), Arc::clone(&taken));
         pour_into(Arc::new(move |line| {
-            let takes = has_room.load(Ordering::Relaxed);
-            if takes {
+            let fits = has_room.load(Ordering::Relaxed);
+            if fits {
                 into.lock().unwrap().push(line.message);
             }
-            takes
+            fits
         }));
         open(LogLevel::Warning, false);
         assert_eq!((least(), takes_requests()), (Some(LogLevel::Warning), false));

@@ -1,223 +1,148 @@
-//! `proxylm ctl`: one call to a running instance over its local socket, and its answer printed.
+//! `proxylm ctl`: asks or orders a running instance over its local socket, and prints what it says.
 //!
 //! The run directory lets in the user who started the instance and nobody else, so there is no key.
 
-use std::io;
-use std::time::Duration;
+use ipc_proto::local::RunDir;
+use ipc_proto::operator::{Command, Reply, RequestRecord, Snapshot};
 
-use ipc_proto::Role;
-use ipc_proto::link::{self, Inbox, LinkError, Outbox, SendError, Writer};
-use ipc_proto::local::{self, RunDir, Stream};
-use ipc_proto::operator::{Call, Command, HistoryQuery, Refusal, Reply, Snapshot, ToOperator};
-
-use crate::cli::{Ctl, CtlCommand, HistoryFilter};
-use crate::report::{self, FAILED, Failure, NOT_RUNNING};
+use self::line::{CallError, Line};
+use crate::cli::{Ctl, CtlCommand, RequestsOptions};
+use crate::report::{self, FAILED, Failure};
 use crate::tables;
 
-/// An instance that does not answer for so long is stuck; every call is answered without waiting for a backend.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Between two looks at a socket that is about to go away.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+mod follow;
+mod line;
+mod past;
 
-/// Calls the instance and prints what it says.
+/// Does what was asked for, and prints it.
 pub(crate) async fn run(arguments: Ctl) -> Result<(), Failure> {
     let run_dir = arguments.place.run_dir();
+    let json = arguments.json;
     let mut line = Line::open(&run_dir).await?;
-    let view = View::of(&arguments.command);
-    let ends = matches!(arguments.command, CtlCommand::Stop);
-    let answer = tokio::time::timeout(PATIENCE, line.call(command(arguments.command)))
-        .await
-        .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))?;
-    let reply = match answer {
-        // An instance with nothing to finish may be gone before its answer is.
-        Err(CallError::Link(error)) if ends => {
-            let gone = tokio::time::timeout(PATIENCE, line.gone(&run_dir)).await;
-            gone.map(|()| Reply::Done("the instance has stopped".to_owned())).map_err(|_| broken(&error))?
+    let command = match arguments.command {
+        CtlCommand::Requests(options) if options.follow => {
+            return follow::requests(line, options, json).await;
         }
-        answer => answer.map_err(CallError::into_failure)?,
+        CtlCommand::Log(options) => return follow::log(line, options, json).await,
+        CtlCommand::History(filter) => {
+            let csv = filter.csv;
+            let records = past::requests(&mut line, filter).await?;
+            show_history(&records, csv, json);
+            return Ok(());
+        }
+        CtlCommand::Drain { backend, wait: true } => {
+            done(&follow::drained(&mut line, backend).await?, json);
+            return Ok(());
+        }
+        CtlCommand::Stop => return stop(line, &run_dir, json).await,
+        CtlCommand::Requests(options) => return list_requests(&mut line, &options, json).await,
+        CtlCommand::Status => return show_state(&mut line, View::Status, json).await,
+        CtlCommand::Backends => return show_state(&mut line, View::Backends, json).await,
+        CtlCommand::Models => return show_state(&mut line, View::Models, json).await,
+        CtlCommand::Show { id } => return show_request(&mut line, id, json).await,
+        CtlCommand::Explain { id } => Command::Explain { request: id },
+        CtlCommand::Drain { backend, wait: false } => Command::Drain { backend },
+        CtlCommand::Undrain { backend } => Command::Undrain { backend },
+        CtlCommand::Cancel { id } => Command::Cancel { request: id },
+        CtlCommand::Pause => Command::Pause,
+        CtlCommand::Resume => Command::Resume,
+        CtlCommand::Restart { backend } => Command::Restart { backend },
     };
-    show(reply, view, arguments.json);
-    if ends {
-        line.gone(&run_dir).await;
+    match line.call(command).await.map_err(CallError::into_failure)? {
+        Reply::Done(sentence) => done(&sentence, json),
+        Reply::Explained(explanation) if json => report::say_json(&explanation),
+        Reply::Explained(explanation) => report::say(&tables::explanation(&explanation)),
+        _ => return Err(unexpected()),
     }
     Ok(())
 }
 
-/// Why a call has no reply.
-enum CallError {
-    /// The link failed.
-    Link(LinkError),
-    /// The instance refused.
-    Refused(Refusal),
-    /// The call could not be said.
-    Send(SendError),
+/// An instance of another build would have been told from us by its version.
+fn unexpected() -> Failure {
+    Failure::new("the running proxylm answered something else than it was asked", FAILED)
 }
 
-impl CallError {
-    fn into_failure(self) -> Failure {
-        match self {
-            Self::Link(error) => broken(&error),
-            Self::Refused(refusal) => Failure::new(refusal.message, FAILED).with_hint(refusal.hint),
-            Self::Send(error) => Failure::of(&error, FAILED),
-        }
-    }
+fn done(sentence: &str, json: bool) {
+    if json { report::say_json(&serde_json::json!({ "done": sentence })) } else { report::say(sentence) }
 }
 
-fn command(verb: CtlCommand) -> Command {
-    match verb {
-        CtlCommand::Status | CtlCommand::Backends | CtlCommand::Models | CtlCommand::Requests => {
-            Command::Snapshot
-        }
-        CtlCommand::History(filter) => Command::History(query(filter)),
-        CtlCommand::Explain { id } => Command::Explain { request: id },
-        CtlCommand::Drain { backend } => Command::Drain { backend },
-        CtlCommand::Undrain { backend } => Command::Undrain { backend },
-        CtlCommand::Cancel { id } => Command::Cancel { request: id },
-        CtlCommand::Restart { backend } => Command::Restart { backend },
-        CtlCommand::Stop => Command::Stop,
-    }
-}
-
-fn query(filter: HistoryFilter) -> HistoryQuery {
-    HistoryQuery {
-        limit: filter.limit.min(HistoryQuery::MAX),
-        model: filter.model,
-        backend: filter.backend,
-        client: filter.client,
-        state: filter.state,
-        request: filter.id,
-        since_unix_us: None,
-        until_unix_us: None,
-    }
-}
-
-/// Which part of a snapshot was asked for.
+/// Which part of the state was asked for.
 #[derive(Clone, Copy)]
 enum View {
     Status,
     Backends,
     Models,
-    Requests,
 }
 
-impl View {
-    fn of(verb: &CtlCommand) -> Self {
-        match verb {
-            CtlCommand::Backends => Self::Backends,
-            CtlCommand::Models => Self::Models,
-            CtlCommand::Requests => Self::Requests,
-            _ => Self::Status,
+async fn snapshot(line: &mut Line) -> Result<Box<Snapshot>, Failure> {
+    match line.call(Command::Snapshot).await.map_err(CallError::into_failure)? {
+        Reply::Snapshot(snapshot) => Ok(snapshot),
+        _ => Err(unexpected()),
+    }
+}
+
+async fn show_state(line: &mut Line, view: View, json: bool) -> Result<(), Failure> {
+    let snapshot = snapshot(line).await?;
+    match (view, json) {
+        (View::Status, true) => report::say_json(&snapshot),
+        (View::Backends, true) => report::say_json(&snapshot.backends),
+        (View::Models, true) => report::say_json(&snapshot.learned),
+        (View::Status, false) => report::say(&tables::status(&snapshot)),
+        (View::Backends, false) => report::say(&tables::backends(&snapshot)),
+        (View::Models, false) => report::say(&tables::learned(&snapshot.learned)),
+    }
+    Ok(())
+}
+
+/// Lists live requests. With filters the instance does the choosing, as for those who follow.
+async fn list_requests(line: &mut Line, options: &RequestsOptions, json: bool) -> Result<(), Failure> {
+    let snapshot = match follow::chosen(line, options).await? {
+        Some(chosen) => chosen,
+        None => snapshot(line).await?,
+    };
+    if json {
+        report::say_json(&snapshot.requests);
+    } else {
+        report::say(&tables::requests(&snapshot));
+    }
+    Ok(())
+}
+
+async fn show_request(line: &mut Line, id: String, json: bool) -> Result<(), Failure> {
+    let reply = line.call(Command::Explain { request: id }).await.map_err(CallError::into_failure)?;
+    let Reply::Explained(explanation) = reply else { return Err(unexpected()) };
+    if json {
+        report::say_json(&explanation.record);
+    } else {
+        report::say(&tables::request(&explanation.record));
+    }
+    Ok(())
+}
+
+fn show_history(records: &[RequestRecord], csv: bool, json: bool) {
+    if csv {
+        report::say(&tables::csv(records));
+    } else if json {
+        report::say_json(&records);
+    } else {
+        report::say(&tables::history(records));
+    }
+}
+
+/// Has the instance end, and returns when it is gone.
+async fn stop(mut line: Line, run_dir: &RunDir, json: bool) -> Result<(), Failure> {
+    let sentence = match line.call(Command::Stop).await {
+        Ok(Reply::Done(sentence)) => sentence,
+        Ok(_) => return Err(unexpected()),
+        // An instance with nothing to finish may be gone before its answer is.
+        Err(CallError::Link(error)) => {
+            let gone = tokio::time::timeout(line::PATIENCE, line.gone(run_dir)).await;
+            gone.map_err(|_| line::broken(&error))?;
+            "the instance has stopped".to_owned()
         }
-    }
-}
-
-fn show(reply: Reply, view: View, json: bool) {
-    match (reply, json) {
-        (Reply::Done(sentence), false) => report::say(&sentence),
-        (Reply::Done(sentence), true) => report::say_json(&serde_json::json!({ "done": sentence })),
-        (Reply::Snapshot(snapshot), false) => report::say(&view.text(&snapshot)),
-        (Reply::Snapshot(snapshot), true) => match view {
-            View::Status => report::say_json(&snapshot),
-            View::Backends => report::say_json(&snapshot.backends),
-            View::Models => report::say_json(&snapshot.learned),
-            View::Requests => report::say_json(&snapshot.requests),
-        },
-        (Reply::History(records), false) => report::say(&tables::history(&records)),
-        (Reply::History(records), true) => report::say_json(&records),
-        (Reply::Explained(explanation), false) => report::say(&tables::explanation(&explanation)),
-        (Reply::Explained(explanation), true) => report::say_json(&explanation),
-    }
-}
-
-impl View {
-    fn text(self, snapshot: &Snapshot) -> String {
-        match self {
-            Self::Status => tables::status(snapshot),
-            Self::Backends => tables::backends(snapshot),
-            Self::Models => tables::learned(&snapshot.learned),
-            Self::Requests => tables::requests(snapshot),
-        }
-    }
-}
-
-/// An operator's link to the instance.
-struct Line {
-    outbox: Outbox<Call>,
-    inbox: Inbox<ToOperator, Stream>,
-    writer: Option<Writer<Stream>>,
-}
-
-impl Line {
-    async fn open(run_dir: &RunDir) -> Result<Self, Failure> {
-        let mut stream = local::connect(&run_dir.supervisor_socket())
-            .await
-            .map_err(|error| no_connection(run_dir, &error))?;
-        tokio::time::timeout(PATIENCE, link::greet(&mut stream, Role::Operator))
-            .await
-            .map_err(|_| Failure::new("the running proxylm does not answer", FAILED))?
-            .map_err(|error| broken(&error))?;
-        let (outbox, inbox, writer) = link::open(stream);
-        Ok(Self { outbox, inbox, writer: Some(writer) })
-    }
-
-    /// Sends the only call of this line and waits for its answer.
-    async fn call(&mut self, command: Command) -> Result<Reply, CallError> {
-        self.outbox.send(&Call { id: 1, command }).map_err(CallError::Send)?;
-        let writer = self.writer.take().expect("a line makes one call");
-        let answer = tokio::select! {
-            answer = self.inbox.recv() => answer,
-            written = writer.run() => Err(written.map_or_else(LinkError::Io, |()| hung_up())),
-        };
-        match answer.and_then(|told| told.ok_or_else(hung_up)).map_err(CallError::Link)? {
-            ToOperator::Answer(response) => response.reply.map_err(CallError::Refused),
-            ToOperator::Event(_) => Err(CallError::Link(hung_up())),
-        }
-    }
-
-    /// Returns when the instance has ended: when nobody listens at its socket any more.
-    async fn gone(&mut self, run_dir: &RunDir) {
-        // The instance hangs up at its end, or earlier; what it says until then is of no interest.
-        while let Ok(Some(_)) = self.inbox.recv().await {}
-        while local::connect(&run_dir.supervisor_socket()).await.is_ok() {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-}
-
-fn hung_up() -> LinkError {
-    LinkError::Io(io::ErrorKind::UnexpectedEof.into())
-}
-
-fn no_connection(run_dir: &RunDir, error: &io::Error) -> Failure {
-    let place = run_dir.path().display();
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Failure::new(format!("no proxylm is running in {place}"), NOT_RUNNING)
-                .with_hint("start one with `proxylm serve`, or name its directory with --run-dir".to_owned())
-        }
-        _ => Failure::new(format!("cannot connect to the proxylm in {place}: {error}"), FAILED),
-    }
-}
-
-fn broken(error: &LinkError) -> Failure {
-    let failure = Failure::of(error, FAILED);
-    match error {
-        LinkError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-            Failure::new("the running proxylm ended before it answered", FAILED)
-        }
-        LinkError::Version { .. } => failure.with_hint("stop the old one and start it again".to_owned()),
-        _ => failure,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_instance_that_hangs_up_has_ended() {
-        let failure = broken(&hung_up());
-        assert_eq!(failure.exit_code(), FAILED);
-        assert!(format!("{failure:?}").contains("ended before it answered"), "{failure:?}");
-    }
+        Err(error) => return Err(error.into_failure()),
+    };
+    done(&sentence, json);
+    line.gone(run_dir).await;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 mod child;
 mod config;
 mod ctl;
+mod documents;
 mod replay;
 mod serve;
 mod tui;
@@ -47,6 +48,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Ctl(arguments) => runtime()?.block_on(ctl::run(arguments)),
         Command::Tui(arguments) => runtime()?.block_on(tui::run(arguments)),
         Command::Replay(arguments) => replay::play(&arguments),
+        Command::Completions { shell } => {
+            report::say(&documents::completions(shell));
+            Ok(())
+        }
+        Command::Man { out } => documents::man(out.as_deref()).map(|text| report::say(&text)),
         Command::Version => {
             report::say(&format!(
                 "proxylm {} ({}/{})",

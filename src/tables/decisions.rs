@@ -46,7 +46,11 @@ fn request(record: &RequestRecord) -> String {
 fn decision(decision: &Decision) -> String {
     let mut text = format!("{}: ", local_time(decision.at_unix_us));
     if decision.chosen.is_empty() {
-        text.push_str(if decision.reason == "refused" { "it was refused" } else { "it waits" });
+        text.push_str(match decision.reason.as_str() {
+            "refused" => "it was refused",
+            "paused" => "it waits, as everything does until `proxylm ctl resume`",
+            _ => "it waits",
+        });
     } else {
         let _ = write!(text, "sent to {}, {}", one_line(&decision.chosen), one_line(&decision.reason));
         if let Some(meaning) = meaning(&decision.reason) {
@@ -152,6 +156,7 @@ mod tests {
 
     #[test]
     fn a_request_that_waits_and_one_nobody_can_serve_say_so() {
+        assert!(decision(&decided("", "paused")).contains("ctl resume"));
         let waits = decision(&decided("", "waits"));
         assert!(waits.contains(": it waits, place 3") && !waits.contains('\u{2192}'), "{waits}");
         let nobody = decision(&Decision { candidates: Vec::new(), ..decided("", "waits") });

@@ -113,8 +113,6 @@ pub(crate) struct Actor {
     /// The parts of the instance's description that never change.
     pub(crate) instance: InstanceView,
     pub(crate) announce: Option<Announce>,
-    /// This process's log lines, for operators.
-    pub(crate) log: Arc<LineQueue>,
     /// Everything that begins empty.
     pub(crate) state: State,
 }
@@ -132,6 +130,8 @@ pub(crate) struct State {
     save_due: Option<Time>,
     /// Operators that have subscribed.
     watch: Watch,
+    /// This process's log lines, for them.
+    log: Arc<LineQueue>,
     /// What was asked for of every process's log.
     log_wanted: Option<(LogLevel, bool)>,
     vigil: Vigil,
@@ -152,6 +152,7 @@ impl Actor {
         let mut batch = Vec::with_capacity(BATCH);
         let mut effects = Vec::new();
         let now = self.clock.now();
+        self.state.log.listen();
         self.listen();
         self.scheduler.start(now, &mut effects);
         if let Some(recorder) = &mut self.recorder {
@@ -170,7 +171,7 @@ impl Actor {
                         }
                     }
                 }
-                () = self.log.heard() => {}
+                () = self.state.log.heard() => {}
                 () = alarm.ring() => {
                     let now = self.clock.now();
                     if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {

@@ -27,7 +27,6 @@ use self::scheduler::learner::{Learner, Observation};
 use self::signals::Signals;
 use self::specs::Specs;
 use self::store::{Store, StoreSettings};
-use self::watchers::LineQueue;
 
 mod actor;
 mod alarm;
@@ -112,8 +111,6 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
         }
     };
     let learner = remembered(&observations, &catalog);
-    let log = Arc::new(LineQueue::default());
-    log.listen();
     let mut actor = Actor {
         clock,
         instance: describe(&loaded, &catalog, &reservation, clock),
@@ -123,7 +120,6 @@ async fn run_with(options: RunOptions, program: Program, secret: Secret) -> Resu
         recorder,
         specs: Specs::new(loaded.config, run_dir.clone(), &reservation, Pepper::new(random()?)),
         announce: Some(announce),
-        log,
         state: State::default(),
     };
     let (close, closing) = watch::channel(false);

@@ -235,7 +235,7 @@ mod tests {
         writer.run().await.unwrap();
         match answers.recv().await.unwrap() {
             Some(ToOperator::Answer(Response { id: 9, reply: Ok(Reply::History(rows)) })) => {
-                assert_eq!(rows.len(), 250)
+                assert_eq!(rows.len(), 250);
             }
             other => panic!("{other:?}"),
         }

@@ -25,6 +25,7 @@ use super::*;
 use crate::config::Overrides;
 
 mod answers;
+mod watching;
 
 const CONFIG: &str = "
 proxy: { host: 127.0.0.1, port: 0, frontends: 1, shutdown_grace_seconds: 20 }

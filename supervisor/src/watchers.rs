@@ -325,9 +325,12 @@ fn encode(event: Event, into: &mut Vec<Encoded<ToOperator>>) {
     if let Ok(encoded) = Encoded::new(&message) {
         into.push(encoded);
     } else if let ToOperator::Event(event) = message {
-        match batch::halves(*event) {
-            Ok(halves) => halves.into_iter().for_each(|half| encode(half, into)),
-            Err(_) => tracing::error!("a change cannot be told to operators: it is too long for a frame"),
+        if let Ok(halves) = batch::halves(*event) {
+            for half in halves {
+                encode(half, into);
+            }
+        } else {
+            tracing::error!("a change cannot be told to operators: it is too long for a frame");
         }
     }
 }

@@ -17,6 +17,7 @@ mod load_options;
 mod loans;
 mod machines;
 mod operate;
+mod operate_live;
 mod retry;
 mod scheduling;
 #[cfg(unix)]

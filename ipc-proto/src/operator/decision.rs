@@ -21,7 +21,8 @@ pub struct Decision {
     /// The backend it was sent to; empty if it waits.
     pub chosen: String,
     /// Why: `loaded`, `relief`, `copy`, `moved`, `claim_overdue`, `claim_burst`, `overflow`, `retry`, or the word of
-    /// another strategy; `waits` or `refused` if it was not sent.
+    /// another strategy; `waits`, `paused` (it waits, and an operator has paused the instance) or `refused` if it was not
+    /// sent.
     pub reason: String,
     /// Its place among the requests for the same model, from 1.
     pub position: Option<u64>,

@@ -98,7 +98,7 @@ impl Actor {
     }
 
     fn take_lines(&mut self) {
-        for mut line in self.log.take() {
+        for mut line in self.state.log.take() {
             if line.source.is_empty() {
                 "supervisor".clone_into(&mut line.source);
             }

@@ -30,7 +30,12 @@ impl<L: Laws> Scheduler<L> {
         if request.waiting_since().is_some() {
             let waiting = self.waiting_of(now, id, request);
             record.waiting = waiting;
-            decisions.push(self.decision(now, request, (String::new(), "waits"), waiting));
+            let why = if self.is_paused { "paused" } else { "waits" };
+            let mut stands = self.decision(now, request, (String::new(), why), waiting);
+            for candidate in stands.candidates.iter_mut().filter(|_| self.is_paused) {
+                candidate.eligible = false;
+            }
+            decisions.push(stands);
         }
         Ok(Explanation { record, decisions })
     }

@@ -41,9 +41,10 @@ impl LineQueue {
 
     /// Takes all lines there are.
     pub(crate) fn take(&self) -> VecDeque<LogLine> {
-        if !self.has_lines.swap(false, Ordering::AcqRel) {
+        if !self.has_lines.load(Ordering::Acquire) {
             return VecDeque::new();
         }
+        self.has_lines.store(false, Ordering::Release);
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
