@@ -72,9 +72,8 @@ impl Terminal {
             text = self.text();
             parts.iter().all(|part| text.contains(part))
         };
-        if crate::support::wait::wait_for(|| look().then_some(())).is_none() {
-            panic!("the screen does not show {parts:?}:\n{text}");
-        }
+        let is_shown = crate::support::wait::wait_for(|| look().then_some(())).is_some();
+        assert!(is_shown, "the screen does not show {parts:?}:\n{text}");
     }
 
     /// Waits until the command has ended and the terminal is as it was: no other screen, no mouse, a cursor, lines.
