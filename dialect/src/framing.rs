@@ -5,7 +5,7 @@ use crate::sse::Event;
 use crate::watch::BackendError;
 
 /// The longest event of a stream that is translated, in bytes: a tool's argument may be a whole file.
-pub const LONGEST_EVENT: usize = 64 << 20;
+const LONGEST_EVENT: usize = 64 << 20;
 
 /// How much memory is kept between events.
 const KEPT: usize = 4 * 1024;
@@ -126,10 +126,9 @@ fn end_of_event(framing: Framing, bytes: &[u8], searched: usize) -> Option<usize
         let is_crlf = bytes[end] == b'\r' && bytes.get(after) == Some(&b'\n');
         let next = if is_crlf { after + 1 } else { after };
         match bytes.get(next) {
-            Some(b'\n') => return Some(next + 1),
             Some(b'\r') if bytes.get(next + 1) == Some(&b'\n') => return Some(next + 2),
-            // A line feed may still follow; it would only be an empty line before the next event.
-            Some(b'\r') => return Some(next + 1),
+            // After a carriage return a line feed may still follow; it would only be an empty line before the next event.
+            Some(b'\n' | b'\r') => return Some(next + 1),
             Some(_) => at = next,
             None => return None,
         }

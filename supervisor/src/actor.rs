@@ -25,7 +25,7 @@ use crate::journal;
 use crate::links::{ChildOutbox, FromChild, LinkId};
 use crate::operators::Caller;
 use crate::recorder::Recorder;
-use crate::scheduler::{Effect, Event, Note, Scheduler};
+use crate::scheduler::{Effect, Event, Scheduler};
 use crate::signals::Signal;
 use crate::specs::Specs;
 use crate::store::Store;
@@ -34,6 +34,7 @@ use crate::watchers::{LineQueue, Watch};
 
 mod answers;
 mod news;
+mod saving;
 mod watching;
 
 use self::news::{frontend_event, worker_event};
@@ -337,9 +338,7 @@ impl Actor {
                     self.store.observed(observation);
                 }
                 Effect::Note(note) => {
-                    if matches!(note, Note::Phase("draining")) {
-                        self.herald.stopping();
-                    }
+                    self.herald.hear(&note);
                     journal::note(&note);
                 }
                 Effect::Stopped => self.state.stopped = true,
@@ -404,22 +403,6 @@ impl Actor {
                     tracing::warn!(%child, "a process has stopped answering; it is ended and replaced");
                     self.children.kill(child);
                 }
-            }
-        }
-    }
-
-    fn save_changed(&mut self) {
-        if self.state.save_due.is_some_and(|due| due <= self.clock.now()) {
-            self.save_now();
-        }
-    }
-
-    fn save_now(&mut self) {
-        self.state.save_due = None;
-        let now = self.clock.now();
-        while let Some(request) = self.state.dirty.pop_first() {
-            if let Some(record) = self.scheduler.record(now, request) {
-                self.store.save(record);
             }
         }
     }

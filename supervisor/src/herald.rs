@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::clock::Time;
+use crate::scheduler::Note;
 
 /// The line to the service manager; silent where there is none.
 #[derive(Default)]
@@ -33,9 +34,11 @@ impl Herald {
         self.say(format!("READY=1\nSTATUS=serving at http://{address}"));
     }
 
-    /// The instance has begun to end.
-    pub(crate) fn stopping(&mut self) {
-        self.say("STOPPING=1\nSTATUS=finishing what runs".to_owned());
+    /// Tells what the scheduler noted, where it is the manager's business: that the instance has begun to end.
+    pub(crate) fn hear(&mut self, note: &Note) {
+        if matches!(note, Note::Phase("draining")) {
+            self.say("STOPPING=1\nSTATUS=finishing what runs".to_owned());
+        }
     }
 
     /// When [`Herald::alive`] has something to do next.
@@ -154,7 +157,7 @@ mod tests {
         let mut herald = Herald::default();
         herald.ready(([127, 0, 0, 1], 8080).into());
         herald.alive(Time::from_millis(1));
-        herald.stopping();
+        herald.hear(&Note::Phase("draining"));
         assert_eq!((herald.due(), herald.unsaid), (None, None));
     }
 

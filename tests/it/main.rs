@@ -25,9 +25,9 @@ mod operate;
 mod operate_live;
 mod retry;
 mod scheduling;
-mod service;
 #[cfg(unix)]
 mod screen;
+mod service;
 mod strategies;
 mod streaming;
 mod support;

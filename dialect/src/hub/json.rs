@@ -10,7 +10,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{Losses, Unfit};
+use super::Unfit;
 
 /// A JSON value as it was written: the order of keys, the form of numbers and the spaces are kept.
 #[derive(Clone)]
@@ -201,13 +201,6 @@ impl<'a> Fields<'a> {
         self.members.into_iter()
     }
 
-    /// Says that whatever has not been taken is lost, because of `reason`.
-    pub(crate) fn lose_rest(self, losses: &mut Losses, reason: &'static str) {
-        for (name, _) in &self.members {
-            losses.add(self.path(name), reason);
-        }
-    }
-
     fn typed<T: Deserialize<'a>>(&mut self, name: &str, what: &str) -> Result<Option<T>, Unfit> {
         let Some(value) = self.take(name) else { return Ok(None) };
         serde_json::from_str(value.get()).map(Some).map_err(|_| self.wrong(name, what, value))
@@ -271,9 +264,8 @@ mod tests {
         assert_eq!(fields.text("c").unwrap(), None);
         let mut d = fields.object("d").unwrap().unwrap();
         assert_eq!(d.text("e").unwrap_err().to_string(), "top.d.e must be a string, not a number");
-        let mut losses = Losses::default();
-        fields.lose_rest(&mut losses, "unknown");
-        assert_eq!(losses.header().as_deref(), Some("top.f: unknown"));
+        let left: Vec<_> = fields.rest().map(|(name, _)| name).collect();
+        assert_eq!(left, ["f"]);
     }
 
     #[test]

@@ -51,10 +51,10 @@ impl Losses {
         let mut text = String::new();
         for (index, loss) in self.0.iter().take(NAMED).enumerate() {
             let separator = if index == 0 { "" } else { "; " };
-            text.push_str(&format!("{separator}{}: {}", loss.field, loss.reason));
+            text.extend([separator, &loss.field, ": ", &loss.reason]);
         }
         if self.0.len() > NAMED {
-            text.push_str(&format!("; and {} more", self.0.len() - NAMED));
+            text.extend(["; and ", &(self.0.len() - NAMED).to_string(), " more"]);
         }
         Some(text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect())
     }

@@ -9,8 +9,7 @@ use dialect::{Dialect, Endpoint, Framing, Task};
 mod bodies;
 
 /// The dialects that the others are translated into.
-pub(crate) const SPOKEN: &[Dialect] =
-    &Dialect::ALL;
+pub(crate) const SPOKEN: &[Dialect] = &Dialect::ALL;
 
 const ENGINES: [Engine; 4] = [Engine::Provider, Engine::Ollama, Engine::LlamaCpp, Engine::Other];
 

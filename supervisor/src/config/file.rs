@@ -297,7 +297,7 @@ pub struct Compat {
     /// lost is named in the header `x-proxylm-warning` and in the history. strict: it is refused, naming the field.
     pub translation: Translation,
     /// What happens to fields on top of a translated request that its own API does not have. pass: parameters of LM Studio,
-    /// llama.cpp and vLLM (min_p, chat_template_kwargs, guided_json, …) are sent to the engine that has them, and any field of
+    /// llama.cpp and vLLM (`min_p`, `chat_template_kwargs`, `guided_json`, …) are sent to the engine that has them, and any field of
     /// an OpenAI chat request to servers of the Responses API other than type openai-responses. drop: they are left out, and
     /// named like other losses.
     pub unknown_fields: UnknownFields,

@@ -123,7 +123,7 @@ impl Call {
         self.written.push_str(&piece.arguments);
         if piece.is_whole && self.written.trim().is_empty() && !self.is_custom {
             self.extent.add("{}");
-            self.written = "{}".to_owned();
+            "{}".clone_into(&mut self.written);
         }
     }
 
