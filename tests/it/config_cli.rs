@@ -144,7 +144,7 @@ fn the_demo_needs_no_config_and_its_curl_line_and_status_line_work() {
         assert!(printed.lines().any(|line| line.contains("proxylm ctl status")), "{printed}");
         let run_dir = download.path("run").display().to_string();
         let status = download.run(&["ctl", "--run-dir", &run_dir, "status"]);
-        let rows: Vec<_> = status.out.lines().filter(|line| line.contains("demo-")).collect();
+        let rows: Vec<_> = status.out.lines().filter(|line| line.starts_with("demo-")).collect();
         let is_up_and_fake = |row: &&str| row.contains("fake") && row.contains("up");
         assert!(rows.len() == 2 && rows.iter().all(is_up_and_fake), "{status:?}");
     });

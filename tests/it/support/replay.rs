@@ -202,9 +202,10 @@ fn told(mut translator: Translator, stream: &[u8]) -> (String, bool) {
     (String::from_utf8(out).unwrap(), translator.has_begun())
 }
 
-/// `text` without the times in it.
+/// `text` without the times in it, and without the ids that are made up anew for each request: 24 hexadecimal digits behind
+/// a prefix.
 pub(crate) fn timeless(text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut text = idless(text);
     for name in ["created", "created_at", "completed_at", "createTime"] {
         let member = format!("\"{name}\":");
         let mut pieces = text.split(member.as_str());
@@ -217,4 +218,15 @@ pub(crate) fn timeless(text: &str) -> String {
         text = rest;
     }
     text
+}
+
+fn idless(text: &str) -> String {
+    const DIGITS: usize = 24;
+    let mut pieces = text.split_inclusive(['_', '-', '"']);
+    let mut rest = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let is_id = piece.len() >= DIGITS && piece.bytes().take(DIGITS).all(|byte| byte.is_ascii_hexdigit());
+        rest.push_str(if is_id { &piece[DIGITS..] } else { piece });
+    }
+    rest
 }

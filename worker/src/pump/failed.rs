@@ -75,9 +75,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<'_, S> {
     }
 
     /// `failure`, told to the client in the backend's own words: a limit that is reached or a want of memory is for
-    /// whoever asked to know. Our key is not among them.
+    /// whoever asked to know. No key is among them, ours or the caller's: these words are logged, too.
     fn quoting(&self, failure: Failure, said: &str) -> Failure {
-        let said = self.upstream.hiding_key(said.trim());
+        let said = key::without_callers(&self.open.headers, said.trim());
+        let said = self.upstream.hiding_key(&said);
         let told = &said[..said.floor_char_boundary(LONGEST_QUOTE)];
         if told.is_empty() { failure } else { failure.telling(told, None) }
     }
