@@ -401,7 +401,7 @@ fn t94_a_signature_as_long_as_many_reads_never_leaks() {
 }
 
 #[test]
-fn t95_candidates_become_choices_under_one_id() {
+fn t95_tp_16_candidates_become_choices_under_one_id() {
     let mut body = hello();
     body["n"] = 2.into();
     let both = |one: &str, other: &str| {

@@ -186,6 +186,20 @@ fn ret_11_a_client_that_leaves_the_queue_costs_no_backend_call() {
 }
 
 #[test]
+fn t113_a_client_that_leaves_between_two_attempts_ends_them_at_once() {
+    let upstream = Upstream::start(&["m"]);
+    let pauses = json!({ "retry": { "initial_backoff_ms": 60_000, "max_backoff_ms": 60_000 } });
+    let instance = Setup::with(&upstream).settings(pauses).start();
+    upstream.next(Script::status(500));
+    let call = instance.client().with("x-request-id", "left-between").start_chat("m");
+    upstream.wait_for(1);
+    instance.wait_for_queued(1);
+    drop(call);
+    let row = instance.ended("left-between");
+    assert_eq!((row.state.as_str(), row.attempts, upstream.count()), ("cancelled", 1, 1));
+}
+
+#[test]
 fn ret_12_13_a_client_that_leaves_aborts_the_call_and_does_not_hurt_the_backend() {
     let (upstream, instance) = one();
     upstream.next(Script::hang());

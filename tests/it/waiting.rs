@@ -45,6 +45,21 @@ fn a_streaming_client_that_waits_hears_beats_and_then_its_answer() {
 }
 
 #[test]
+fn t114_who_cannot_be_admitted_is_told_by_the_status_and_hears_no_beat() {
+    let (upstream, instance, gate) = beating(json!({ "scheduler": { "max_queue": 1 } }));
+    upstream.next(Script::json("{}").after(&gate));
+    let running = instance.client().start_chat("m");
+    upstream.wait_for(1);
+    let waiting = instance.client().start_chat("m");
+    instance.wait_for_queued(1);
+    let refused = instance.client().start_stream("m").answer();
+    refused.assert_openai_error(429, "queue_full");
+    assert!(refused.text().starts_with('{'), "{}", refused.text());
+    gate.open_for_all();
+    assert_eq!((running.answer().status, waiting.answer().status), (200, 200));
+}
+
+#[test]
 fn a_streaming_client_behind_a_slow_load_hears_beats_and_then_its_answer() {
     let engine = Engine::start(&["m"]).slowly(2_600, 0);
     let instance =

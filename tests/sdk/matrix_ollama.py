@@ -145,7 +145,6 @@ CANNOT = {
     ("anthropic", "embeddings"): "Anthropic has no embeddings",
     ("openai-responses", "embeddings"): "this upstream speaks nothing but Responses",
     ("openai-responses", "stop"): "Responses has no stop sequences",
-    ("ollama", "generate"): "this upstream has no /api/generate",
 }
 
 if __name__ == "__main__":

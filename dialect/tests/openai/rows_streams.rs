@@ -189,7 +189,7 @@ fn t76_ts_15_a_stop_sequence_is_a_stop_and_is_named() {
 }
 
 #[test]
-fn ts_09_10_usage_has_its_own_chunk_and_only_if_asked_for() {
+fn tq_23_ts_09_10_usage_has_its_own_chunk_and_only_if_asked_for() {
     let events = stream(vec![words(0, "Hi")], "end_turn");
     let (chunks, _) = streamed(&events);
     let last = &chunks[chunks.len() - 2];

@@ -43,6 +43,7 @@ class Ask:
     stop: list = field(default_factory=list)
     limit: int | None = None
     signatures: list = field(default_factory=list)  # of thoughts in the history
+    is_generate: bool = False  # Ollama's /api/generate
 
 
 @dataclass

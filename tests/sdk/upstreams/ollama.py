@@ -5,15 +5,19 @@ import json
 from .brain import Ask, Call, base64_length, check_fields, need
 from .openai import check_tool
 
-PATHS = ("/api/chat", "/api/embed", "/api/embeddings")
+PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings")
 TOP = set("model messages stream tools format options keep_alive think logprobs top_logprobs truncate shift".split())
 MESSAGE = set("role content images tool_calls tool_name tool_call_id thinking".split())
 
 
 def understand(path, body):
     """Checks a request more strictly than Ollama would: what it ignores is a mistake here."""
+    is_generate = path.endswith("/generate")
+    if is_generate:
+        body = talk_of(body)
     check_fields(body, TOP, "body")
     ask = Ask(model=body["model"], stream=body.get("stream", True))
+    ask.is_generate = is_generate
     options = body.get("options") or {}
     ask.limit = options.get("num_predict")
     ask.stop = options.get("stop") or []
@@ -49,6 +53,23 @@ def understand(path, body):
     return ask
 
 
+def talk_of(body):
+    """A request to /api/generate as the talk that it stands for."""
+    rest = dict(body)
+    messages = [{"role": "system", "content": rest["system"]}] if rest.get("system") else []
+    rest.pop("system", None)
+    messages.append({"role": "user", "content": rest.pop("prompt"), "images": rest.pop("images", None) or []})
+    return {**rest, "messages": messages}
+
+
+def shaped(ask, message):
+    """The members in which a message is told."""
+    if not ask.is_generate:
+        return {"message": message}
+    told = {"response": message["content"]}
+    return {**told, "thinking": message["thinking"]} if "thinking" in message else told
+
+
 def read_call(call, where, ask):
     check_fields(call, {"id", "type", "function"}, where)
     check_fields(call["function"], {"name", "arguments", "index"}, where)
@@ -78,12 +99,13 @@ def head_of(ask):
 
 
 def answer(ask, reply):
-    return {**head_of(ask), "message": message_of(reply), **end_of(reply)}
+    return {**head_of(ask), **shaped(ask, message_of(reply)), **end_of(reply)}
 
 
 def events(ask, reply, body):
     def line(**message):
-        whole = {**head_of(ask), "message": {"role": "assistant", "content": "", **message}, "done": False}
+        told = shaped(ask, {"role": "assistant", "content": "", **message})
+        whole = {**head_of(ask), **told, "done": False}
         return None, json.dumps(whole)
 
     if reply.thinking:
@@ -92,7 +114,8 @@ def events(ask, reply, body):
         yield line(content=piece)
     for call in reply.calls:
         yield line(tool_calls=[{"function": {"name": call.name, "arguments": call.arguments}}])
-    yield None, json.dumps({**head_of(ask), "message": {"role": "assistant", "content": ""}, **end_of(reply)})
+    last = shaped(ask, {"role": "assistant", "content": ""})
+    yield None, json.dumps({**head_of(ask), **last, **end_of(reply)})
 
 
 def embeddings(path, body):
