@@ -9,9 +9,9 @@ use crate::hub::{
 };
 use crate::translate::Terms;
 
-use super::object::Object;
 use super::usage::{self, Counts};
 use super::{seal, stop};
+use crate::hub::Object;
 
 /// What clients want to see of thoughts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

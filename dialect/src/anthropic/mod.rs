@@ -6,7 +6,6 @@
 mod asked;
 mod block;
 mod given;
-mod object;
 mod reader;
 mod seal;
 mod sent;

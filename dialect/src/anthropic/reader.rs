@@ -13,8 +13,8 @@ use crate::usage::Tally;
 use crate::watch::BackendError;
 use crate::{Dialect, fault};
 
-use super::object::Object;
 use super::{block, stop, told};
+use crate::hub::Object;
 
 /// Where the deltas go.
 type Sink<'s> = dyn FnMut(Delta<'_>) + 's;

@@ -2,7 +2,7 @@
 
 use crate::hub::{Fields, Source, Unfit};
 
-use super::object::Object;
+use crate::hub::Object;
 
 /// Reads the `source` of a block. `None` for a type of source that nobody knows.
 pub(super) fn read(mut source: Fields<'_>) -> Result<Option<Source>, Unfit> {

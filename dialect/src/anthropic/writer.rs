@@ -11,9 +11,9 @@ use crate::hub::{Block, Event, Finish, Request, Signature, Writer, custom_tools,
 use crate::translate::Terms;
 
 use super::given::{self, Thoughts};
-use super::object::Object;
 use super::usage::{self, Counts};
 use super::{seal, stop};
+use crate::hub::Object;
 
 /// Writes one stream.
 pub(super) struct StreamWriter {

@@ -13,6 +13,7 @@ pub(crate) mod failed;
 pub(crate) mod ids;
 mod json;
 mod losses;
+mod object;
 pub(crate) mod pairs;
 mod part;
 mod request;
@@ -25,6 +26,7 @@ pub(crate) use answer::{Answer, Choice, Finish, Reason};
 pub(crate) use event::{Beginning, Block, CallPiece, Delta, Event, Reader, Writer};
 pub(crate) use json::{Fields, Json, kind};
 pub use losses::{Loss, Losses, Unfit};
+pub(crate) use object::Object;
 pub(crate) use part::{Part, PartKind, Provider, Signature, Source, ToolCall, ToolResult};
 pub(crate) use request::{
     Bare, EmbedAnswer, EmbedInput, EmbedRequest, Extra, Format, Function, Message, Reasoning, Request, Role,

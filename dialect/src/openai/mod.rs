@@ -12,7 +12,6 @@
 mod asked;
 mod finish;
 mod given;
-mod object;
 mod sent;
 mod thoughts;
 mod told;

@@ -13,7 +13,7 @@ use crate::usage::Tally;
 use crate::watch::BackendError;
 use crate::{Dialect, Endpoint, fault};
 
-use super::object::Object;
+use crate::hub::Object;
 
 /// Why something of another dialect is lost.
 const NO_SUCH: &str = "OpenAI's embeddings have no such parameter";

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::hub::{Losses, Part, PartKind, Provider, Source, Unfit};
 
-use super::super::object::Object;
 use super::super::source;
 use super::Task;
+use crate::hub::Object;
 
 /// The kinds of pictures that Anthropic takes.
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::hub::{Format, Json, Losses, Reversal};
 
-use super::super::object::Object;
 use super::Task;
 use super::toolbox::Toolbox;
+use crate::hub::Object;
 
 /// What any JSON object is asked for with.
 const ANY_OBJECT: &str =

@@ -17,7 +17,7 @@ use crate::hub::{Losses, Request, Reversal, Unfit};
 use crate::translate::{Sent, Terms};
 use crate::{Dialect, Endpoint};
 
-use super::object::Object;
+use crate::hub::Object;
 use form::Form;
 use talent::Talent;
 use toolbox::Toolbox;

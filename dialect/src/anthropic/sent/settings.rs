@@ -2,8 +2,8 @@
 
 use crate::hub::{Losses, Said};
 
-use super::super::object::Object;
 use super::Task;
+use crate::hub::Object;
 
 /// Why most of what is lost here is.
 const NOT_HERE: &str = "Anthropic has no such parameter";

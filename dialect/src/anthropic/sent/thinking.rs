@@ -5,10 +5,10 @@
 
 use crate::hub::{Losses, Reasoning, Said};
 
-use super::super::object::Object;
 use super::Task;
 use super::toolbox::Toolbox;
 use super::turns::Talk;
+use crate::hub::Object;
 
 /// The smallest budget that Anthropic takes.
 const SMALLEST_BUDGET: u64 = 1_024;

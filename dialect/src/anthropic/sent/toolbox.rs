@@ -4,8 +4,8 @@ use crate::hub::{
     Function, Json, Losses, PartKind, Reversal, Said, Tool, ToolChoice, ToolKind, Unfit, custom_tools,
 };
 
-use super::super::object::Object;
 use super::{Task, form, names};
+use crate::hub::Object;
 
 /// How the types of tools begin that Anthropic itself runs or defines.
 const OWN_KINDS: [&str; 10] = [

@@ -11,9 +11,9 @@ use crate::hub::{
     Json, Losses, Message, Part, PartKind, Role, ToolCall, ToolResult, Unfit, custom_tools, ids,
 };
 
-use super::super::object::Object;
 use super::blocks::{Blocks, Place};
 use super::{Task, names};
+use crate::hub::Object;
 
 /// What stands for a result that is not there.
 const NO_RESULT: &str = "There is no result of this call.";

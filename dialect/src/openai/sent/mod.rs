@@ -14,7 +14,7 @@ use crate::Endpoint;
 use crate::hub::{Losses, Request, Unfit};
 use crate::translate::{Engine, Sent, Terms};
 
-use super::object::Object;
+use crate::hub::Object;
 
 /// Why something of another dialect is lost.
 const NO_SUCH: &str = "OpenAI Chat Completions has no such parameter";

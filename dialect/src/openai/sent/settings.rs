@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use crate::Dialect;
+use crate::hub::Object;
 use crate::hub::{Extra, Fields, Format, Json, Said, Unfit, ids, strictness};
-use crate::openai::object::Object;
 use crate::responses::model::{self, Thinks};
 use crate::translate::{Engine, FormatMode};
 

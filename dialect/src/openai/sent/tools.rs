@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::hub::Object;
 use crate::hub::{Fields, Function, Json, Said, Tool, ToolChoice, ToolKind, Unfit, custom_tools, strictness};
-use crate::openai::object::Object;
 use crate::translate::Engine;
 
 use super::{Task, names};

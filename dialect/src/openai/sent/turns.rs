@@ -5,10 +5,10 @@
 
 use serde::{Serialize, Serializer};
 
+use crate::hub::Object;
 use crate::hub::{
     Message, PartKind, Provider, Role, ToolCall, ToolResult, Unfit, billing, custom_tools, failed,
 };
-use crate::openai::object::Object;
 use crate::translate::Engine;
 
 use super::contents::{Piece, text_of};

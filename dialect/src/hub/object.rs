@@ -2,20 +2,20 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::hub::{Fields, Json};
+use super::{Fields, Json};
 
 /// The object.
 #[derive(Clone, Default, PartialEq, Debug)]
-pub(super) struct Object(Vec<(String, Json)>);
+pub(crate) struct Object(Vec<(String, Json)>);
 
 impl Object {
     /// One of this `type`.
-    pub(super) fn typed(kind: &str) -> Self {
+    pub(crate) fn typed(kind: &str) -> Self {
         Self::default().with("type", kind)
     }
 
     /// One with the members of `object`.
-    pub(super) fn of(object: &Json) -> Self {
+    pub(crate) fn of(object: &Json) -> Self {
         let fields = Fields::of_body(object.as_str().as_bytes());
         let members = fields
             .map(|fields| fields.rest().map(|(name, value)| (name.into_owned(), value.into())).collect());
@@ -23,24 +23,24 @@ impl Object {
     }
 
     /// It with one member more.
-    pub(super) fn with(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Self {
         self.put(name, value);
         self
     }
 
     /// It with one member more, if there is a value for it.
-    pub(super) fn with_some(mut self, name: &str, value: Option<&(impl Serialize + ?Sized)>) -> Self {
+    pub(crate) fn with_some(mut self, name: &str, value: Option<&(impl Serialize + ?Sized)>) -> Self {
         self.put_some(name, value);
         self
     }
 
     /// Adds a member.
-    pub(super) fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+    pub(crate) fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         self.0.push((name.to_owned(), Json::of(&value)));
     }
 
     /// It with another value for the member `name`, in its place.
-    pub(super) fn replaced(mut self, name: &str, value: Json) -> Self {
+    pub(crate) fn replaced(mut self, name: &str, value: Json) -> Self {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = value,
             None => self.0.push((name.to_owned(), value)),
@@ -49,24 +49,24 @@ impl Object {
     }
 
     /// Adds a member, if there is a value for it.
-    pub(super) fn put_some(&mut self, name: &str, value: Option<&(impl Serialize + ?Sized)>) {
+    pub(crate) fn put_some(&mut self, name: &str, value: Option<&(impl Serialize + ?Sized)>) {
         if let Some(value) = value {
             self.put(name, value);
         }
     }
 
     /// Whether it has a member of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
     /// Whether it is of this `type`.
-    pub(super) fn is_typed(&self, kind: &str) -> bool {
+    pub(crate) fn is_typed(&self, kind: &str) -> bool {
         self.get("type").is_some_and(|value| value.as_str().trim_matches('"') == kind)
     }
 
     /// The text, if it is a block of text and nothing else.
-    pub(super) fn plain_text(&self) -> Option<&Json> {
+    pub(crate) fn plain_text(&self) -> Option<&Json> {
         if self.0.len() == 2 && self.is_typed("text") { self.get("text") } else { None }
     }
 
@@ -74,8 +74,13 @@ impl Object {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
+    /// Its members, in order.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Whether it has no members.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
